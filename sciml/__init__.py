@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sciml.certify import certify
     from sciml.learner import Learner, load
     from sciml.training import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["Learner", "Trainer", "__version__", "certify", "load"]
+__all__ = ["Learner", "Trainer", "__version__", "load"]
 
 _MODULE_OF = {
     "Learner": "sciml.learner",
     "Trainer": "sciml.training",
-    "certify": "sciml.certify",
     "load": "sciml.learner",
 }
 _FLOORS = ("solvers", "meshes", "pde_benchmarks")
@@ -42,10 +40,7 @@ def __dir__() -> list[str]:
 
 def _locate(package: str) -> Path | None:
     """Return the folder that ``import package`` would take, without importing it; None where there is none."""
-    try:
-        spec = find_spec(package)
-    except ValueError:  # a module put into sys.modules by hand has no spec
-        return None
+    spec = find_spec(package)
     if spec is None:
         return None
     folders = list(spec.submodule_search_locations or [])

@@ -1,0 +1,374 @@
+"""Figures of fields, errors and convergence, from plain arrays.
+
+Every function returns a `matplotlib.figure.Figure` and touches neither the disk nor matplotlib's global state.
+matplotlib itself is loaded on the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sciml.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "certificate_scatter",
+    "convergence",
+    "error_against",
+    "error_histogram",
+    "field_comparison",
+    "training_curves",
+]
+
+Array = NDArray[np.float64]
+Value = TypeVar("Value")
+
+# Okabe & Ito's palette, told apart with any colour vision; the marker and the dash say the same once more.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+_RELATIVE_ERROR = "relative L² error (1)"
+_X_LABELS = {"seconds": "training time (s)", "parameters": "trainable parameters (1)"}
+
+
+def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping[str, str] | None = None) -> Figure:
+    """Draw fields side by side: coefficient, reference, prediction, errors.
+
+    The last word of a panel's name says how it is scaled. All panels that end in *reference* or *prediction* share
+    one scale; all that end in *error* share another, logarithmic in the magnitude, so that a small and a large error
+    can be compared; any other panel has its own.
+
+    Parameters
+    ----------
+    panels
+        Name to field on the unit interval ``(n,)`` or the unit square ``(nx, ny)``; the first axis is x.
+    title
+        Heading of the figure.
+    units
+        Name to unit, where a field has one; ``"1"`` otherwise.
+
+    Raises
+    ------
+    ConfigurationError
+        No panel, a field that is not 1-D or 2-D, or values that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = np.random.default_rng(0).random((16, 16))
+    >>> figure = field_comparison({"reference": u, "prediction": 1.1 * u, "error": 0.1 * u}, "an example")
+    """
+    fields = {name: _finite(name, values, (1, 2)) for name, values in _some("panels", panels).items()}
+    fields = {name: np.abs(field) if _group(name) == "error" else field for name, field in fields.items()}
+    limits = {group: _limits(group, members) for group, members in _by_group(fields).items()}
+
+    columns = len(fields) if len(fields) <= 3 else ceil(len(fields) / 2)
+    rows = ceil(len(fields) / columns)
+    figure = _figure(3.1 * columns, 2.75 * rows + 0.4)
+    figure.suptitle(title, fontweight="bold")
+    for index, (name, field) in enumerate(fields.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set_title(name)
+        unit = (units or {}).get(name, "1")
+        (_draw_line if field.ndim == 1 else _draw_image)(axes, field, _group(name), limits[_group(name)], unit)
+    return figure
+
+
+def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]]) -> Figure:
+    """Draw validation error and training loss against seconds, one colour a learner.
+
+    Parameters
+    ----------
+    histories
+        Learner to rows with the entries ``seconds``, ``step``, ``train_loss`` and ``validation_error``; an entry that
+        is missing, None or NaN is left out of its curve. The runs ``"mgno/0"``, ``"mgno/1"`` are drawn as one
+        learner ``mgno`` with two curves.
+
+    Raises
+    ------
+    ConfigurationError
+        No history, or one without a single row that has both ``seconds`` and ``validation_error``.
+    """
+    figure = _figure(9.0, 3.8)
+    panels = (("validation_error", f"validation {_RELATIVE_ERROR}"), ("train_loss", "training loss (1)"))
+    for index, (column, label) in enumerate(panels):
+        axes = figure.add_subplot(1, 2, index + 1)
+        for name, style in _styled(_some("histories", histories)):
+            curve = _pairs(histories[name], "seconds", column)
+            if len(curve):
+                axes.plot(curve[:, 0], curve[:, 1], **style, markevery=max(1, len(curve) // 12))
+            elif column == "validation_error":
+                raise ConfigurationError(
+                    f"histories: {name!r} has {len(histories[name])} rows and none with finite 'seconds' and "
+                    "'validation_error'; give the history of a run that was validated at least once."
+                )
+        axes.set(yscale="log", xlabel=_X_LABELS["seconds"], ylabel=label)
+        _finish(axes, legend=index == 0)
+    return figure
+
+
+def error_against(points: Mapping[str, ArrayLike], x: Literal["seconds", "parameters"] = "seconds") -> Figure:
+    """Draw test error against what it cost, both logarithmic.
+
+    Parameters
+    ----------
+    points
+        Learner to rows ``(x, error)`` or ``(x, error, spread)``; a spread becomes an error bar.
+    x
+        What the first column is: training seconds or the number of trainable parameters.
+
+    Raises
+    ------
+    ConfigurationError
+        An unknown `x`, no points, another number of columns, or values that are not finite and positive.
+    """
+    if x not in _X_LABELS:
+        raise ConfigurationError(f"x: {x!r} is not a cost that can be drawn; choose one of {', '.join(_X_LABELS)}.")
+    figure = _figure(6.0, 4.2)
+    axes = figure.add_subplot()
+    for name, style in _styled(_some("points", points)):
+        rows = _finite(name, points[name], (2,))
+        if rows.shape[1] not in (2, 3) or (rows[:, :2] <= 0).any():
+            raise ConfigurationError(
+                f"points: {name!r} has shape {rows.shape} and smallest value {rows.min():.3g}; rows (x, error) or "
+                "(x, error, spread) with x and error positive are expected."
+            )
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        spread = rows[:, 2] if rows.shape[1] == 3 else None
+        axes.errorbar(rows[:, 0], rows[:, 1], yerr=spread, **style, capsize=3)
+    axes.set(xscale="log", yscale="log", xlabel=_X_LABELS[x], ylabel=f"test {_RELATIVE_ERROR}")
+    _finish(axes)
+    return figure
+
+
+def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int = 30) -> Figure:
+    """Draw how the errors of single samples are distributed, on bins that all learners share.
+
+    Parameters
+    ----------
+    errors_by_learner
+        Learner to relative L2 errors ``(samples,)``.
+    bins
+        Number of bins, equal in the logarithm of the error.
+
+    Raises
+    ------
+    ConfigurationError
+        No learner, or errors that are not finite and positive.
+    """
+    errors = {name: _positive(name, e) for name, e in _some("errors_by_learner", errors_by_learner).items()}
+    low, high = min(e.min() for e in errors.values()), max(e.max() for e in errors.values())
+    edges = np.geomspace(low / 1.05, high * 1.05, bins + 1)
+    figure = _figure(6.0, 4.2)
+    axes = figure.add_subplot()
+    for name, style in _styled(errors):
+        label = f"{name}, median {np.median(errors[name]):.2g}"
+        outline = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.6}
+        axes.hist(errors[name], bins=edges.tolist(), histtype="step", label=label, **outline)
+        axes.hist(errors[name], bins=edges.tolist(), color=style["color"], alpha=0.15)
+    axes.set(xscale="log", xlabel=f"test {_RELATIVE_ERROR}", ylabel="number of samples (1)")
+    _finish(axes)
+    return figure
+
+
+def certificate_scatter(estimated: ArrayLike, true: ArrayLike) -> Figure:
+    """Draw estimated against true errors, one point a sample; on the diagonal the estimate is exact.
+
+    Parameters
+    ----------
+    estimated, true
+        Relative errors of the same samples, ``(samples,)``.
+
+    Raises
+    ------
+    ConfigurationError
+        Different lengths, or errors that are not finite and positive.
+    """
+    estimate, truth = _positive("estimated", estimated), _positive("true", true)
+    if estimate.shape != truth.shape:
+        raise ConfigurationError(
+            f"estimated has {estimate.size} errors and true has {truth.size}; give both for each sample."
+        )
+    ratio = estimate / truth
+    ends = [min(estimate.min(), truth.min()) / 1.2, max(estimate.max(), truth.max()) * 1.2]
+    figure = _figure(4.8, 4.6)
+    axes = figure.add_subplot()
+    axes.plot(ends, ends, color="0.4", linewidth=1, label="estimate = truth")
+    label = f"samples, median ratio {np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
+    axes.scatter(truth, estimate, s=14, color=_COLOURS[0], alpha=0.7, label=label)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    axes.set(xlabel=f"true {_RELATIVE_ERROR}", ylabel=f"estimated {_RELATIVE_ERROR}")
+    _finish(axes)
+    return figure
+
+
+def convergence(histories: Mapping[str, ArrayLike], tolerance: float | None = None) -> Figure:
+    """Draw the residual of an iteration for several starting points.
+
+    Parameters
+    ----------
+    histories
+        Start to relative residuals ``(iterations + 1,)``, the first one before the first iteration.
+    tolerance
+        Drawn as a line where given.
+
+    Raises
+    ------
+    ConfigurationError
+        No history, or residuals that are not finite and positive.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(6.0, 4.2)
+    axes = figure.add_subplot()
+    for name, style in _styled(_some("histories", histories)):
+        residuals = _positive(name, histories[name])
+        axes.plot(np.arange(residuals.size), residuals, **style, markevery=max(1, residuals.size // 12))
+    if tolerance is not None:
+        axes.axhline(tolerance, color="0.4", linewidth=1, label=f"tolerance {tolerance:.0e}")
+    axes.set(yscale="log", xlabel="iterations (1)", ylabel="relative residual ‖b − A x‖₂ / ‖b‖₂ (1)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes)
+    return figure
+
+
+# Checks
+
+
+def _some(argument: str, entries: Mapping[str, Value]) -> Mapping[str, Value]:
+    if not entries:
+        raise ConfigurationError(f"{argument} is empty; there is nothing to draw. Give at least one entry.")
+    return entries
+
+
+def _finite(name: str, values: ArrayLike, dimensions: tuple[int, ...]) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim not in dimensions or array.size == 0:
+        expected = " or ".join(f"{d}-D" for d in dimensions)
+        raise ConfigurationError(f"{name}: shape {array.shape}, but a {expected} array with values is expected.")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        first = tuple(int(i) for i in bad[0])
+        raise ConfigurationError(
+            f"{name}: {len(bad)} of {array.size} values are NaN or infinite, the first at {first}."
+        )
+    return array
+
+
+def _positive(name: str, values: ArrayLike) -> Array:
+    array = _finite(name, values, (1,))
+    if (array < 0).any() or not (array > 0).any():
+        raise ConfigurationError(f"{name}: smallest value {array.min():.3g}; errors and residuals are positive.")
+    # An exact answer has error 0, which a logarithmic axis cannot show: it stands at the smallest rounding unit.
+    return np.maximum(array, np.finfo(np.float64).tiny if (array > 0).all() else np.finfo(np.float64).eps)
+
+
+# Drawing
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="compressed", facecolor="white")
+
+
+def _finish(axes: Axes, legend: bool = True) -> None:
+    """Ticks, grid and legend, once the data are drawn."""
+    _space_logarithmic_ticks(axes.xaxis, axes.get_xlim())
+    _space_logarithmic_ticks(axes.yaxis, axes.get_ylim())
+    axes.grid(True, which="major", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if legend:
+        axes.legend(fontsize="small", framealpha=0.9)
+
+
+def _space_logarithmic_ticks(axis: Axis, limits: tuple[float, float]) -> None:
+    """Over less than two decades, label a few round values: powers of ten are too few, every digit is too many."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
+
+    if axis.get_scale() != "log":
+        return
+    decades = np.log10(max(limits) / min(limits))
+    if decades < 1.7:
+        axis.set_major_locator(MaxNLocator(4) if decades < 0.5 else LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_locator(NullLocator())
+
+
+def _styled(names: Mapping[str, object]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each name with its style; runs ``learner/seed`` share the style, and one legend entry, of their learner."""
+    seen: list[str] = []
+    for name in names:
+        learner = name.rpartition("/")[0] or name
+        new = learner not in seen
+        seen += [learner] if new else []
+        index = seen.index(learner) % len(_COLOURS)
+        style = {"color": _COLOURS[index], "marker": _MARKERS[index], "linestyle": _DASHES[index]}
+        yield name, {**style, "markersize": 4, "linewidth": 1.6, "label": learner if new else "_"}
+
+
+def _pairs(rows: Sequence[Mapping[str, float | None]], x: str, y: str) -> Array:
+    """Return the rows ``(x, y)`` where both are finite."""
+    found = [(row.get(x), row.get(y)) for row in rows]
+    pairs = np.array([p for p in found if None not in p], dtype=np.float64).reshape(-1, 2)
+    finite: Array = pairs[np.isfinite(pairs).all(axis=1)]
+    return finite
+
+
+def _group(name: str) -> str:
+    last = name.lower().split()[-1] if name.strip() else ""
+    if last in ("reference", "prediction"):
+        return "solution"
+    return "error" if last == "error" else name
+
+
+def _by_group(fields: Mapping[str, Array]) -> dict[str, list[Array]]:
+    groups: dict[str, list[Array]] = {}
+    for name, field in fields.items():
+        groups.setdefault(_group(name), []).append(field)
+    return groups
+
+
+def _limits(group: str, members: Sequence[Array]) -> tuple[float, float]:
+    high = max(float(m.max()) for m in members)
+    if group != "error":
+        low = min(float(m.min()) for m in members)
+        return (low, high) if low < high else (low - 0.5, high + 0.5)
+    if high == 0:
+        return 1e-16, 1.0
+    # A decade below the typical value of the most accurate panel; zeros (a boundary, say) take the lowest colour.
+    low = min(float(np.median(m)) for m in members) / 10
+    return min(max(low, 1e-6 * high), 0.1 * high), high
+
+
+def _draw_image(axes: Axes, field: Array, group: str, limits: tuple[float, float], unit: str) -> None:
+    from matplotlib.colors import LogNorm, Normalize
+
+    error = group == "error"
+    norm = (LogNorm if error else Normalize)(*limits, clip=True)
+    cmap = {"error": "magma", "solution": "viridis"}.get(group, "cividis")
+    image = axes.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), norm=norm, cmap=cmap, interpolation="nearest")
+    axes.set(xticks=[0, 1], yticks=[0, 1], xlabel="x", ylabel="y", aspect="equal")
+    axes.xaxis.labelpad = axes.yaxis.labelpad = -8
+    bar = axes.get_figure().colorbar(image, ax=axes)  # type: ignore[union-attr]
+    bar.set_label(f"magnitude ({unit})" if error else f"value ({unit})")
+
+
+def _draw_line(axes: Axes, field: Array, group: str, limits: tuple[float, float], unit: str) -> None:
+    error = group == "error"
+    low, high = limits
+    margin = 0 if error else 0.05 * (high - low)
+    colour = _COLOURS[1] if error else _COLOURS[0]
+    axes.plot(np.linspace(0, 1, field.size), np.maximum(field, low) if error else field, color=colour)
+    axes.set(xlabel="x", ylabel=f"magnitude ({unit})" if error else f"value ({unit})")
+    axes.set(yscale="log" if error else "linear", ylim=(low - margin, high * 1.2 if error else high + margin))
+    _finish(axes, legend=False)
