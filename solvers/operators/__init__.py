@@ -1,0 +1,18 @@
+"""Linear operators, one a file, and builders for the usual ones."""
+
+from solvers.operators.builders import finite_volume_operator, poisson_operator
+from solvers.operators.csr import CSROperator, CSRPattern
+from solvers.operators.diffusion import DiffusionOperator
+from solvers.operators.linear_operator import LinearOperator, TransposedOperator
+from solvers.operators.stencil import StencilOperator
+
+__all__ = [
+    "CSROperator",
+    "CSRPattern",
+    "DiffusionOperator",
+    "LinearOperator",
+    "StencilOperator",
+    "TransposedOperator",
+    "finite_volume_operator",
+    "poisson_operator",
+]

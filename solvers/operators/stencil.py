@@ -1,0 +1,153 @@
+"""Matrix-free operators on structured grids, with one coefficient per grid point and neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from solvers.errors import DTypeError, ShapeError
+from solvers.operators.csr import CSROperator
+from solvers.operators.linear_operator import LinearOperator
+
+__all__ = ["StencilOperator"]
+
+Window = tuple[slice, ...]
+
+
+class StencilOperator(LinearOperator):
+    """(A x)ᵢ = Σ_q c_q(i) x(i + o_q) on a grid of 1 to 3 axes; x is zero outside the grid, or wraps around.
+
+    Parameters
+    ----------
+    offsets
+        The neighbours o_q, each a tuple of d integers.
+    coefficients
+        ``(*batch, len(offsets), *grid)``, float32 or float64; the differentiable parameter.
+    periodic
+        One flag for every axis, or one for all.
+    tags
+        What is known of the matrix: "symmetric", "spd".
+
+    Raises
+    ------
+    ShapeError, DTypeError
+
+    Examples
+    --------
+    >>> import torch
+    >>> c = torch.tensor([-1.0, 2.0, -1.0])[:, None].expand(3, 4)
+    >>> StencilOperator([(-1,), (0,), (1,)], c, tags={"spd"}).mv(torch.ones(4))
+    tensor([1., 0., 0., 1.])
+    """
+
+    def __init__(
+        self,
+        offsets: Sequence[tuple[int, ...]],
+        coefficients: Tensor,
+        periodic: bool | Sequence[bool] = False,
+        tags: Iterable[str] = (),
+    ) -> None:
+        self.offsets = tuple(tuple(int(step) for step in offset) for offset in offsets)
+        d = len(self.offsets[0]) if self.offsets else 0
+        if not 1 <= d <= 3 or any(len(offset) != d for offset in self.offsets):
+            raise ShapeError(f"offsets {self.offsets}: expected tuples of one length, 1 to 3")
+        if len(set(self.offsets)) != len(self.offsets):
+            raise ShapeError(f"offsets {self.offsets}: each neighbour may appear once")
+        if coefficients.ndim < d + 1 or coefficients.shape[-d - 1] != len(self.offsets):
+            raise ShapeError(
+                f"coefficients {tuple(coefficients.shape)}: expected (*batch, {len(self.offsets)}, *grid) with {d} grid axes"
+            )
+        if coefficients.dtype not in (torch.float32, torch.float64):
+            raise DTypeError(f"coefficients of dtype {coefficients.dtype}: expected float32 or float64")
+        self.coefficients = coefficients
+        self.grid = tuple(coefficients.shape[-d:])
+        self.periodic = (periodic,) * d if isinstance(periodic, bool) else tuple(periodic)
+        if len(self.periodic) != d:
+            raise ShapeError(f"periodic {self.periodic}: expected one flag for each of the {d} axes")
+        self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n = torch.Size(self.grid).numel()
+        return n, n
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.coefficients.shape[: -len(self.grid) - 1]
+
+    def parameters(self) -> tuple[Tensor, ...]:
+        return (self.coefficients,)
+
+    def parameter_ndim(self, parameter: Tensor) -> int:
+        return len(self.grid) + 1
+
+    def replace(self, parameters: tuple[Tensor, ...]) -> StencilOperator:
+        return StencilOperator(self.offsets, parameters[0], self.periodic, self.tags)
+
+    def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
+        left, right = (v.reshape(*v.shape[:-1], *self.grid) for v in torch.broadcast_tensors(left, right))
+        terms = []
+        for offset in self.offsets:
+            term = torch.zeros_like(left)
+            for here, there in self._windows(offset):
+                term[here] = left[here] * right[there]
+            terms.append(term)
+        return (torch.stack(terms, -len(self.grid) - 1).sum_to_size(self.coefficients.shape),)
+
+    def diagonal(self) -> Tensor:
+        zero = (0,) * len(self.grid)
+        if zero not in self.offsets:
+            return self.coefficients.new_zeros(*self.batch_shape, self.shape[0])
+        return self._coefficient(self.offsets.index(zero)).reshape(*self.batch_shape, -1)
+
+    def to_csr(self) -> CSROperator:
+        """The same matrices with stored entries (entries of neighbours outside the grid are left out)."""
+        index = torch.arange(self.shape[0], device=self.device).reshape(self.grid)
+        parts = [
+            (index[here].reshape(-1), index[there].reshape(-1), self._coefficient(q)[here].flatten(-len(self.grid)))
+            for q, offset in enumerate(self.offsets)
+            for here, there in self._windows(offset)
+        ]
+        rows, columns, values = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+        return CSROperator.from_coo(rows, columns, values, self.shape, self.tags)
+
+    def _mv(self, x: Tensor) -> Tensor:
+        x = x.reshape(*x.shape[:-1], *self.grid)
+        y = x.new_zeros(torch.broadcast_shapes(x.shape, (*self.batch_shape, *self.grid)))
+        for q, offset in enumerate(self.offsets):
+            for here, there in self._windows(offset):
+                y[here].addcmul_(self._coefficient(q)[here], x[there])
+        return y.flatten(-len(self.grid))
+
+    def _rmv(self, x: Tensor) -> Tensor:
+        x = x.reshape(*x.shape[:-1], *self.grid)
+        y = x.new_zeros(torch.broadcast_shapes(x.shape, (*self.batch_shape, *self.grid)))
+        for q, offset in enumerate(self.offsets):
+            for here, there in self._windows(offset):
+                y[there].addcmul_(self._coefficient(q)[here], x[here])
+        return y.flatten(-len(self.grid))
+
+    def _coefficient(self, q: int) -> Tensor:
+        return self.coefficients.select(-len(self.grid) - 1, q)
+
+    def _windows(self, offset: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
+        """Pairs of windows (here, there) with there = here + offset, which together cover the offset's neighbours."""
+        axes = [
+            _axis_windows(n, step, wraps) for n, step, wraps in zip(self.grid, offset, self.periodic, strict=True)
+        ]
+        for pairs in product(*axes):
+            here, there = zip(*pairs, strict=True)
+            yield (..., *here), (..., *there)  # type: ignore[misc]
+
+
+def _axis_windows(n: int, step: int, wraps: bool) -> list[tuple[slice, slice]]:
+    shifts = [step] if not wraps else [step % n, step % n - n]
+    pairs = []
+    for shift in shifts:
+        low, high = max(0, -shift), min(n, n - shift)
+        if low < high:
+            pairs.append((slice(low, high), slice(low + shift, high + shift)))
+    return pairs
