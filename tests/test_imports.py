@@ -32,13 +32,6 @@ def test_import_loads_nothing_heavy(tmp_path):
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_import_of_the_command_line_loads_no_torch(tmp_path):
-    """`sciml --help` and a mistyped command answer at once."""
-    heavy = ("torch", "scipy", "numba", "matplotlib", "pyvista")
-    done = python(f"import sciml.cli; print(sorted(set({heavy!r}) & set(sys.modules)))", HOME, cwd=tmp_path)
-    assert done.stdout == "[]\n", done.stderr
-
-
 def test_import_does_not_import_the_floors_below(tmp_path):
     floors = {"solvers", "meshes", "pde_benchmarks"}
     done = python(f"import sciml; print(sorted({floors!r} & set(sys.modules)))", HOME, cwd=tmp_path)
