@@ -1,0 +1,194 @@
+"""Whole files or none: every write goes to a temporary file beside the target and replaces it in one step.
+
+Whoever reads a file written here sees the old content or the new one, never half of it, even if the program is killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+__all__ = [
+    "read_json",
+    "read_metadata",
+    "read_tensors",
+    "read_text",
+    "write_bytes",
+    "write_figure",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+# Safetensors knows no complex128, so complex tensors are stored as pairs of real numbers and named here.
+_COMPLEX = "complex"
+_METADATA = "json"
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file atomically: temporary file in the same folder, flushed to the disk, then renamed.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or the folder cannot be written; an older file of this name is then left as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            size = len(content) / 2**20
+            raise RunError(
+                f"{path}: the disk is full ({size:.1f} MiB to write): free some space and give the same command again; "
+                "what was written before is unharmed."
+            ) from error
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}): choose a folder that can.") from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically; raises as `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON atomically, indented, keys in the given order; raises as `write_bytes`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_figure(path: Path | str, figure: Figure, dpi: int = 150) -> None:
+    """Write a matplotlib figure as PNG, atomically; the same figure gives the same bytes."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=dpi, metadata={"Software": None})
+    write_bytes(path, picture.getvalue())
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write named tensors (any device, any layout, real or complex) as one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path
+        Target.
+    tensors
+        Name to tensor. Tensors that share memory are stored as often as they are named.
+    metadata
+        Any JSON-ready values; `read_metadata` returns them.
+
+    Raises
+    ------
+    RunError
+        As `write_bytes`.
+    """
+    import torch
+    from safetensors.torch import save
+
+    whole: dict[str, Tensor] = {}
+    names = []
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu()
+        if plain.is_complex():
+            names.append(name)
+            plain = torch.view_as_real(plain.resolve_conj())
+        whole[name] = plain.clone(memory_format=torch.contiguous_format)
+    marks = {_COMPLEX: json.dumps(names), _METADATA: json.dumps(dict(metadata or {}))}
+    write_bytes(path, save(whole, marks))
+
+
+def read_text(path: Path | str) -> str:
+    """Read UTF-8 text.
+
+    Raises
+    ------
+    RunError
+        If the file is missing, unreadable or not text.
+    """
+    try:
+        return _read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise RunError(f"{path}: not a text file: check the name.") from None
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    RunError
+        If the file is missing, unreadable, truncated or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}: not JSON, or truncated (line {error.lineno}: {error.msg}).") from None
+
+
+def read_tensors(path: Path | str) -> dict[str, Tensor]:
+    """Read what `write_tensors` wrote, on the CPU.
+
+    Raises
+    ------
+    RunError
+        If the file is missing, unreadable, truncated or not a safetensors file.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    content = _read_bytes(path)
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except (SafetensorError, ValueError, KeyError):
+        raise RunError(f"{path}: not a safetensors file, or truncated ({len(content)} bytes).") from None
+    for name in json.loads(_header(path, content).get(_COMPLEX, "[]")):
+        tensors[name] = torch.view_as_complex(tensors[name])
+    return tensors
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """Read the metadata given to `write_tensors`; empty for a safetensors file of another program.
+
+    Raises
+    ------
+    RunError
+        As `read_tensors`.
+    """
+    metadata: dict[str, Any] = json.loads(_header(path, _read_bytes(path)).get(_METADATA, "{}"))
+    return metadata
+
+
+def _header(path: Path | str, content: bytes) -> dict[str, str]:
+    """The text entries of a safetensors file: eight bytes of length, then JSON with the key ``__metadata__``."""
+    try:
+        header: dict[str, str] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    except KeyError:
+        return {}
+    except ValueError:
+        raise RunError(f"{path}: not a safetensors file, or truncated ({len(content)} bytes).") from None
+    return header
+
+
+def _read_bytes(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror or error}).") from None
