@@ -1,0 +1,90 @@
+"""Find an installed problem by name, fill its configuration from plain values, and turn it into JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from pde_benchmarks.errors import ConfigurationError
+from pde_benchmarks.problem import Problem, RecordedProblem, decode_spec, encode_spec
+
+__all__ = ["configure", "describe_problem", "find", "problem_types", "rebuild_problem"]
+
+
+@cache
+def problem_types() -> dict[str, type[Problem]]:
+    """Installed problems by name (entry-point group ``pde_benchmarks.problems``)."""
+    return {point.name: point.load() for point in entry_points(group="pde_benchmarks.problems")}
+
+
+def find(table: Mapping[str, Any], name: str, what: str) -> Any:
+    """Look ``name`` up in ``table``, a table of ``what``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not there; the message lists the known names.
+    """
+    if name not in table:
+        raise ConfigurationError(f"unknown {what} {name!r}: known are {', '.join(sorted(table)) or 'none'}.")
+    return table[name]
+
+
+def configure(config_type: type, values: Mapping[str, Any]) -> Any:
+    """Build a configuration dataclass from plain values, coerced and checked by pydantic.
+
+    Raises
+    ------
+    ConfigurationError
+        If a key is unknown (the known ones are listed) or a value has the wrong type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [f.name for f in dataclasses.fields(config_type)]
+    for key in values:
+        if key not in known:
+            raise ConfigurationError(f"unknown key {key!r} of {config_type.__name__}: known are {', '.join(known)}.")
+    try:
+        return TypeAdapter(config_type).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (config_type.__name__, *first["loc"]))
+        raise ConfigurationError(f"{where} = {first['input']!r}: {first['msg']}.") from None
+
+
+def describe_problem(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON-ready values; `rebuild_problem` is the inverse.
+
+    Examples
+    --------
+    >>> from pde_benchmarks.darcy import Darcy
+    >>> describe_problem(Darcy(resolution=16))
+    {'name': 'darcy', 'config': {'law': 'smooth', 'resolution': 16, 'factors': 5}}
+    """
+    if isinstance(problem, RecordedProblem):
+        return {
+            "name": problem.name,
+            "source": problem.source,
+            "inputs": encode_spec(problem.inputs),
+            "outputs": encode_spec(problem.outputs),
+        }
+    return {"name": problem.name, "config": dataclasses.asdict(problem)}  # type: ignore[call-overload]
+
+
+def rebuild_problem(description: Mapping[str, Any]) -> Problem:
+    """The problem that `describe_problem` described.
+
+    Raises
+    ------
+    ConfigurationError
+        If no installed problem has its name, or the configuration does not fit it.
+    """
+    if description["name"] == RecordedProblem.name:
+        return RecordedProblem(
+            description["source"], decode_spec(description["inputs"]), decode_spec(description["outputs"])
+        )
+    problem: Problem = configure(find(problem_types(), description["name"], "problem"), description["config"])
+    return problem
