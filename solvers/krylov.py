@@ -1,5 +1,7 @@
 """Krylov subspace iterations, batched: every system has its own step lengths, stopping test and status."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,11 +10,14 @@ from torch import Tensor
 
 from solvers.status import Status
 
-__all__ = ["CG", "Apply", "Outcome"]
+__all__ = ["CG", "RUNNING", "Apply", "Descent", "Outcome"]
 
 Apply = Callable[[Tensor], Tensor]
 
-_RUNNING = -1
+#: A compiled `_Run.descend`: (x, r, goal, steps allowed) ↦ (new x, status or RUNNING, steps taken); no steps, no change.
+Descent = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+RUNNING = -1
 _RESTARTS = 2
 
 
@@ -57,9 +62,17 @@ class CG:
     record_history: bool = False
     assume_spd: bool = False
 
-    def iterate(self, apply: Apply, b: Tensor, precondition: Apply | None = None, x: Tensor | None = None) -> Outcome:
+    def iterate(
+        self,
+        apply: Apply,
+        b: Tensor,
+        precondition: Apply | None = None,
+        x: Tensor | None = None,
+        fused: Descent | None = None,
+    ) -> Outcome:
         """Solve ``apply(x) = b`` for every system of the batch, starting from `x` (zero by default).
 
+        `fused` is a compiled replacement of the inner loop for this `apply` and `precondition`.
         Works on b / max|b|, so that the result is homogeneous in b from 1e-30 to 1e+30.
         Systems whose right-hand side or start is not finite are not started.
         """
@@ -73,7 +86,7 @@ class CG:
         x = torch.zeros_like(b) if x is None else torch.where(finite & (b != 0).any(-1, keepdim=True), x / scale, 0)
         run = _Run(self, apply, precondition or (lambda r: r), b, x, self.tolerance(b) * norm(b), self.atol / scale)
         run.status[~finite] = Status.NONFINITE_INPUT
-        residual = run.to_the_end()
+        residual = run.to_the_end(None if self.record_history else fused)
         value = torch.where(run.status == Status.NONFINITE_INPUT, torch.nan, run.x * scale)
         return Outcome(
             value,
@@ -91,7 +104,9 @@ class CG:
             return 1e-8 if b.dtype == torch.float64 else 1e-5
         if not 50 * torch.finfo(b.dtype).eps <= self.rtol < 1:
             floor = 50 * torch.finfo(b.dtype).eps
-            raise ValueError(f"rtol = {self.rtol:g}: {b.dtype} reaches relative residuals in [{floor:.1e}, 1); use float64")
+            raise ValueError(
+                f"rtol = {self.rtol:g}: {b.dtype} reaches relative residuals in [{floor:.1e}, 1); use float64"
+            )
         return self.rtol
 
 
@@ -106,13 +121,13 @@ class _Run:
         self.max_iterations = solver.max_iterations
         self.check_every = solver.check_every or (1 if b.device.type == "cpu" else 10)
         self.rhs_norm = norm(b)
-        self.status = torch.full_like(self.goal, _RUNNING, dtype=torch.int8)
+        self.status = torch.full_like(self.goal, RUNNING, dtype=torch.int8)
         self.iterations = torch.zeros_like(self.goal, dtype=torch.int32)
         self.products = 0
         self.record = solver.record_history
         self.history: list[Tensor] = []
 
-    def to_the_end(self) -> Tensor:
+    def to_the_end(self, fused: Descent | None) -> Tensor:
         """Iterate until every system has a status that its *true* residual supports; return that residual's norm."""
         for attempt in range(_RESTARTS + 1):
             r, residual = self.true_residual()
@@ -120,18 +135,21 @@ class _Run:
                 self.note(residual)
             self.end(residual <= self.goal * (1.01 if attempt else 1.0), Status.CONVERGED)
             self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
-            if not (self.status == _RUNNING).any():
+            if not (self.status == RUNNING).any():
                 return residual
-            self.descend(r)
+            if fused is None:
+                self.descend(r)
+            else:
+                self.descend_fused(fused, r)
         _, residual = self.true_residual()
         self.end(residual <= 1.01 * self.goal, Status.CONVERGED)
         self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
-        self.end(self.status == _RUNNING, Status.STAGNATION)
+        self.end(self.status == RUNNING, Status.STAGNATION)
         return residual
 
     def descend(self, r: Tensor) -> None:
         """CG from the residual r until the recurrence claims convergence everywhere."""
-        moving = self.status == _RUNNING
+        moving = self.status == RUNNING
         z = self.precondition(r)
         p, rz = z.clone(), dot(r, z)
         for step in range(1, self.max_iterations + 1):
@@ -141,7 +159,7 @@ class _Run:
             self.end(moving & ~(pAp.isfinite() & rz.isfinite()), Status.NONFINITE_ITERATE)
             self.end(moving & (rz <= 0), Status.PRECONDITIONER_INDEFINITE)
             self.end(moving & (pAp <= 0), Status.INDEFINITE)
-            moving = moving & (self.status == _RUNNING)
+            moving = moving & (self.status == RUNNING)
             length = torch.where(moving, rz / pAp, 0)
             self.x.addcmul_(length, p)
             r.addcmul_(length, Ap, value=-1)
@@ -155,6 +173,14 @@ class _Run:
             rz, rz_old = dot(r, z), rz
             p = torch.addcmul(z, torch.where(moving, rz / rz_old, 0), p, out=p)
 
+    def descend_fused(self, fused: Descent, r: Tensor) -> None:
+        """The same in one call."""
+        limit = torch.where(self.status == RUNNING, self.max_iterations - self.iterations, 0)
+        self.x, status, steps = fused(self.x, r, self.goal, limit)
+        self.status = torch.where(status != RUNNING, status, self.status)
+        self.iterations += steps
+        self.products += int(steps.max()) if steps.numel() else 0
+
     def true_residual(self) -> tuple[Tensor, Tensor]:
         r = self.b - self.apply(self.x)
         self.products += 1
@@ -162,7 +188,7 @@ class _Run:
 
     def end(self, where: Tensor, status: Status) -> None:
         """Give `status` to the systems that are still running and satisfy `where`."""
-        self.status[where & (self.status == _RUNNING)] = status
+        self.status[where & (self.status == RUNNING)] = status
 
     def note(self, residual: Tensor) -> None:
         if self.record:
@@ -171,7 +197,7 @@ class _Run:
 
 def dot(u: Tensor, v: Tensor) -> Tensor:
     """⟨u, v⟩ over the last axis, kept: ``(*batch, n) -> (*batch, 1)``."""
-    return (u.unsqueeze(-2) @ v.unsqueeze(-1)).squeeze(-1)
+    return torch.linalg.vecdot(u, v).unsqueeze(-1)
 
 
 def norm(u: Tensor) -> Tensor:

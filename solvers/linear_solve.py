@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Protocol
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from solvers.errors import SolveError, TagError
+from solvers.fused import fused_descent
 from solvers.implicit import solve_differentiably
 from solvers.krylov import CG, Apply, Outcome
 from solvers.operators.linear_operator import LinearOperator
@@ -94,7 +94,9 @@ def linear_solve(
     """
     solver = solver or CG()
     _check(A, b, x0, solver)
-    b = b.expand(torch.broadcast_shapes(A.batch_shape, b.shape[:-1], () if x0 is None else x0.shape[:-1]) + b.shape[-1:])
+    b = b.expand(
+        torch.broadcast_shapes(A.batch_shape, b.shape[:-1], () if x0 is None else x0.shape[:-1]) + b.shape[-1:]
+    )
     began = perf_counter()
     if state is None:
         with torch.no_grad():
@@ -151,15 +153,17 @@ class _Run:
             Solution(outcome.value, outcome.status, stats).raise_if_failed()
         except SolveError as error:
             if self.throw:
-                raise type(error)(f"adjoint solve: {error}", error.status, error.batch_indices, error.residuals) from None
+                raise type(error)(
+                    f"adjoint solve: {error}", error.status, error.batch_indices, error.residuals
+                ) from None
             warnings.warn(f"adjoint solve: {error} Its gradient is NaN.", RuntimeWarning, stacklevel=2)
         return torch.where(outcome.status.unsqueeze(-1) != Status.CONVERGED, torch.nan, outcome.value)
 
     def _iterate(self, A: LinearOperator, b: Tensor, x0: Tensor | None) -> Outcome:
         b = torch.where(A.is_finite().unsqueeze(-1), b, torch.nan)
         x = None if x0 is None else A.project(x0.detach().expand_as(b))
-        precondition: Callable[[Tensor], Tensor] | None = self.state.precondition
-        return self.solver.iterate(A.mv, b, precondition, x)
+        precondition = self.state.precondition
+        return self.solver.iterate(A.mv, b, precondition, x, fused_descent(A, precondition, b.shape[:-1]))
 
 
 def _check(A: LinearOperator, b: Tensor, x0: Tensor | None, solver: CG) -> None:

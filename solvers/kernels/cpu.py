@@ -13,7 +13,17 @@ from solvers.kernels import loops
 from solvers.kernels.structures import AxisTransfer, Levels, Links
 from solvers.kernels.threads import over_batch
 
-__all__ = ["apply", "correct", "full_multigrid", "jacobi", "prolong", "red_black", "residual", "restrict"]
+__all__ = [
+    "apply",
+    "conjugate_gradients",
+    "correct",
+    "full_multigrid",
+    "jacobi",
+    "prolong",
+    "red_black",
+    "residual",
+    "restrict",
+]
 
 
 def apply(links: Links, u: Tensor) -> Tensor:
@@ -37,31 +47,45 @@ def red_black(links: Links, b: Tensor, u: Tensor, reverse: bool = False) -> Tens
 def prolong(transfers: Sequence[AxisTransfer], coarse: Tensor) -> Tensor:
     fine = coarse.new_zeros(coarse.shape[0], *(t.index.shape[0] for t in transfers))
     index, weight = _tables([transfers], fine.dtype, 2)
-    over_batch(loops.transfer_batch, coarse.shape[0], index[0], weight[0], _field(coarse), _field(fine), True)
+    over_batch(loops.prolong_batch, coarse.shape[0], index[0], weight[0], _field(coarse), _field(fine))
     return fine
 
 
 def restrict(transfers: Sequence[AxisTransfer], fine: Tensor) -> Tensor:
     coarse = fine.new_empty(fine.shape[0], *(t.coarse for t in transfers))
-    index, weight = _tables([transfers], fine.dtype, 2)
-    over_batch(loops.transfer_batch, fine.shape[0], index[0], weight[0], _field(coarse), _field(fine), False)
+    index, weight = _tables([[t.transposed for t in transfers]], fine.dtype, 4)
+    over_batch(loops.restrict_batch, fine.shape[0], index[0], weight[0], _field(fine), _field(coarse))
     return coarse
 
 
 def correct(levels: Levels, r: Tensor) -> Tensor:
     packed = levels.prepare("cpu", _Packed)
     out = torch.empty_like(r, memory_format=torch.contiguous_format)
-    over_batch(loops.correct_batch, r.shape[0], *packed.hierarchy, *packed.linear, *packed.smoothing, _flat(r), _flat(out))
+    tables = (*packed.linear, *packed.transposed)
+    over_batch(loops.correct_batch, r.shape[0], *packed.hierarchy, *tables, *packed.smoothing, _flat(r), _flat(out))
     return out
 
 
 def full_multigrid(levels: Levels, b: Tensor, cycles: int) -> Tensor:
     packed = levels.prepare("cpu", _Packed)
     out = torch.empty_like(b, memory_format=torch.contiguous_format)
-    tables = (*packed.linear, *packed.cubic)
+    tables = (*packed.linear, *packed.transposed, *packed.cubic)
     arguments = (*packed.hierarchy, *tables, *packed.smoothing, cycles, _flat(b), _flat(out))
     over_batch(loops.full_multigrid_batch, b.shape[0], *arguments)
     return out
+
+
+def conjugate_gradients(
+    links: Links, levels: Levels, x: Tensor, r: Tensor, goal: Tensor, limit: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Preconditioned CG from the residual r, at most ``limit (batch)`` steps: new x, status (−1: none), steps."""
+    packed = levels.prepare("cpu", _Packed)
+    out = x.clone(memory_format=torch.contiguous_format)
+    status, steps = torch.full_like(limit, -1, dtype=torch.int8), torch.zeros_like(limit, dtype=torch.int32)
+    tables = (*packed.linear, *packed.transposed, *packed.smoothing)
+    systems = (_field(r), goal.numpy(), limit.numpy(), _field(out), status.numpy(), steps.numpy())
+    over_batch(loops.conjugate_gradients_batch, x.shape[0], _links(links), *packed.hierarchy, *tables, *systems)
+    return out, status, steps
 
 
 class _Packed:
@@ -75,6 +99,7 @@ class _Packed:
         flat = torch.cat([part.reshape(batch, -1) for part in data], dim=1)
         self.hierarchy = (flat.numpy(), data[0].shape[1], levels.coarse_inverse.contiguous().numpy(), shapes, starts)
         self.linear = _tables([level.linear for level in levels.levels[:-1]], dtype, 2)
+        self.transposed = _tables([[t.transposed for t in level.linear] for level in levels.levels[:-1]], dtype, 4)
         self.cubic = _tables([level.cubic for level in levels.levels[:-1]], dtype, 4)
         self.smoothing = (levels.smoothing.pre, levels.smoothing.post, levels.smoothing.omega or 0.0)
 
@@ -85,7 +110,7 @@ def _relax(links: Links, b: Tensor, u: Tensor, omega: float, reverse: bool) -> T
     return out
 
 
-def _tables(levels: list[Sequence[AxisTransfer]], dtype: torch.dtype, width: int) -> tuple[Any, Any]:
+def _tables(levels: Sequence[Sequence[AxisTransfer]], dtype: torch.dtype, width: int) -> tuple[Any, Any]:
     """Per-axis tables of all levels in two arrays ``(levels, 3, points, width)``; an axis of length 1 keeps its value."""
     points = max((t.index.shape[0] for level in levels for t in level), default=1)
     index = torch.zeros(len(levels), 3, points, width, dtype=torch.int64)
@@ -96,7 +121,7 @@ def _tables(levels: list[Sequence[AxisTransfer]], dtype: torch.dtype, width: int
             n, own = transfer.index.shape
             index[row, axis, :n, :own] = transfer.index
             weight[row, axis, :n, :own] = transfer.weight
-    return index.numpy(), weight.numpy()
+    return index.numpy().astype(np.uint32), weight.numpy()
 
 
 def _links(links: Links) -> Any:

@@ -14,37 +14,39 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["apply_batch", "correct_batch", "full_multigrid_batch", "relax_batch", "transfer_batch"]
+__all__ = [
+    "apply_batch",
+    "conjugate_gradients_batch",
+    "correct_batch",
+    "full_multigrid_batch",
+    "prolong_batch",
+    "relax_batch",
+    "restrict_batch",
+]
 
 Array = np.ndarray[Any, Any]
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+reassociating = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"}, error_model="numpy")
 
 
 @compiled
 def neighbour_sum(a: Array, u: Array, i: int, j: int, out: Array) -> None:
     """out[k] = Σ over neighbours of (i, j, k) of link · value."""
     n0, n1, n2 = u.shape
-    d = a.shape[0] - 2
-    c = a[d - 1, i, j]
-    row = u[i, j]
-    last = n2 - 1
-    out[0] = c[0] * row[1 % n2] + c[last] * row[last]
-    for k in range(1, last):
-        out[k] = c[k] * row[k + 1] + c[k - 1] * row[k - 1]
+    c, v, last = a.shape[0] - 3, a.shape[0] - 4, n2 - 1
+    out[0] = a[c, i, j, 0] * u[i, j, 1 % n2] + a[c, i, j, last] * u[i, j, last]
     if last > 0:
-        out[last] = c[last] * row[0] + c[last - 1] * row[last - 1]
+        out[last] = a[c, i, j, last] * u[i, j, 0] + a[c, i, j, last - 1] * u[i, j, last - 1]
+    for k in range(last - 1):
+        out[k + 1] = a[c, i, j, k + 1] * u[i, j, k + 2] + a[c, i, j, k] * u[i, j, k]
     if n1 > 1:
         before, after = (j - 1) % n1, (j + 1) % n1
-        add_pair(a[d - 2, i, j], u[i, after], a[d - 2, i, before], u[i, before], out)
+        for k in range(n2):
+            out[k] += a[v, i, j, k] * u[i, after, k] + a[v, i, before, k] * u[i, before, k]
     if n0 > 1:
         before, after = (i - 1) % n0, (i + 1) % n0
-        add_pair(a[0, i, j], u[after, j], a[0, before, j], u[before, j], out)
-
-
-@compiled
-def add_pair(up: Array, above: Array, down: Array, below: Array, out: Array) -> None:
-    for k in range(out.size):
-        out[k] += up[k] * above[k] + down[k] * below[k]
+        for k in range(n2):
+            out[k] += a[0, i, j, k] * u[after, j, k] + a[0, before, j, k] * u[before, j, k]
 
 
 @compiled
@@ -61,17 +63,34 @@ def residual(a: Array, b: Array, u: Array, out: Array) -> None:
 
 @compiled
 def red_black(a: Array, b: Array, u: Array, reverse: bool, line: Array) -> None:
-    """The whole line is computed, vectorised, and every second value kept."""
+    """Both colours in one pass over the data: the second colour follows one step behind the first.
+
+    A step is a plane, or a line if there is one plane. Step 0 comes last, because a periodic axis joins it to the last.
+    """
+    n0, n1, _ = u.shape
+    steps = n0 if n0 > 1 else n1
+    for step in range(steps):
+        half_sweep(a, b, u, step, int(reverse), line)
+        if step > 1:
+            half_sweep(a, b, u, step - 1, 1 - reverse, line)
+    if steps > 1:
+        half_sweep(a, b, u, steps - 1, 1 - reverse, line)
+    half_sweep(a, b, u, 0, 1 - reverse, line)
+
+
+@compiled
+def half_sweep(a: Array, b: Array, u: Array, step: int, colour: int, line: Array) -> None:
+    """Relax one colour of one step; whole lines are computed, vectorised, and every second value kept."""
     n0, n1, n2 = u.shape
     inverse = a.shape[0] - 1
-    for half in range(2):
-        for i in range(n0):
-            for j in range(n1):
-                neighbour_sum(a, u, i, j, line[:n2])
-                for k in range(n2):
-                    line[k] = (line[k] + b[i, j, k]) * a[inverse, i, j, k]
-                for k in range((i + j + half + reverse) % 2, n2, 2):
-                    u[i, j, k] = line[k]
+    first, end = (0, n1) if n0 > 1 else (step, step + 1)
+    i = step if n0 > 1 else 0
+    for j in range(first, end):
+        neighbour_sum(a, u, i, j, line)
+        for k in range(n2):
+            line[k] = (line[k] + b[i, j, k]) * a[inverse, i, j, k]
+        for k in range((i + j + colour) % 2, n2, 2):
+            u[i, j, k] = line[k]
 
 
 @compiled
@@ -97,43 +116,57 @@ def smooth(a: Array, b: Array, u: Array, sweeps: int, omega: float, reverse: boo
 
 @compiled
 def prolong_add(e: Array, u: Array, index: Array, weight: Array, width: int, line: Array) -> None:
-    """u += P e with per-axis tables ``(3, n, width)``."""
+    """u += P e with per-axis tables ``(3, n, width)``: whole coarse lines first, then along the line."""
     n0, n1, n2 = u.shape
-    m2 = e.shape[2]
+    line = line[: e.shape[2]]
     for i in range(n0):
         for j in range(n1):
-            for k in range(m2):
-                line[k] = 0
-            for s in range(width):
-                for t in range(width):
-                    w = weight[0, i, s] * weight[1, j, t]
-                    if w != 0:
-                        for k in range(m2):
-                            line[k] += w * e[index[0, i, s], index[1, j, t], k]
-            for s in range(width):
-                for k in range(n2):
-                    u[i, j, k] += weight[2, k, s] * line[index[2, k, s]]
+            combine(e, index[0, i], weight[0, i], index[1, j], weight[1, j], width, line)
+            gather(line, index[2], weight[2], width, u[i, j])
 
 
 @compiled
 def restrict(r: Array, out: Array, index: Array, weight: Array, line: Array) -> None:
-    """out = Pᵀ r for tables of width 2."""
-    n0, n1, n2 = r.shape
-    m2 = out.shape[2]
+    """out = Pᵀ r with per-axis tables ``(3, n, 4)`` of the transposed interpolation."""
+    m0, m1, m2 = out.shape
+    line = line[: r.shape[2]]
     out[:] = 0
-    for i in range(n0):
-        for j in range(n1):
-            for k in range(m2):
-                line[k] = 0
-            for k in range(n2):
-                line[index[2, k, 0]] += weight[2, k, 0] * r[i, j, k]
-                line[index[2, k, 1]] += weight[2, k, 1] * r[i, j, k]
-            for s in range(2):
-                for t in range(2):
-                    w = weight[0, i, s] * weight[1, j, t]
-                    if w != 0:
-                        for k in range(m2):
-                            out[index[0, i, s], index[1, j, t], k] += w * line[k]
+    for i in range(m0):
+        for j in range(m1):
+            combine(r, index[0, i], weight[0, i], index[1, j], weight[1, j], 4, line)
+            gather(line, index[2], weight[2], 4, out[i, j])
+
+
+@compiled
+def combine(
+    f: Array, rows: Array, row_weight: Array, columns: Array, column_weight: Array, width: int, line: Array
+) -> None:
+    """line = Σ of the lines f[rows, columns] with the products of their weights."""
+    for k in range(line.size):
+        line[k] = 0
+    for s in range(width):
+        for t in range(width):
+            w = row_weight[s] * column_weight[t]
+            if w != 0:
+                source = f[rows[s], columns[t]]
+                for k in range(line.size):
+                    line[k] += w * source[k]
+
+
+@compiled
+def gather(line: Array, index: Array, weight: Array, width: int, out: Array) -> None:
+    """out[k] += Σ_w weight[k, w] · line[index[k, w]]; the index is unsigned, which spares the test for negative ones."""
+    if width == 2:
+        for k in range(out.size):
+            out[k] += weight[k, 0] * line[index[k, 0]] + weight[k, 1] * line[index[k, 1]]
+    else:
+        for k in range(out.size):
+            out[k] += (
+                weight[k, 0] * line[index[k, 0]]
+                + weight[k, 1] * line[index[k, 1]]
+                + weight[k, 2] * line[index[k, 2]]
+                + weight[k, 3] * line[index[k, 3]]
+            )
 
 
 @compiled
@@ -162,7 +195,7 @@ def solve_coarsest(inverse: Array, b: Array, u: Array) -> None:
 @compiled
 def v_cycle(
     first: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    pre: int, post: int, omega: float, b: Array, u: Array, r: Array,
+    down_index: Array, down_weight: Array, pre: int, post: int, omega: float, b: Array, u: Array, r: Array,
 ) -> None:  # fmt: skip
     """One V-cycle from zero on level `first`; b, u, r are flat buffers over all levels, b is given on `first`."""
     coarsest = len(starts) - 1
@@ -174,7 +207,7 @@ def v_cycle(
         smooth(a, bl, ul, pre, omega, False, rl)
         residual(a, bl, ul, rl)
         below = grid(b, starts[level + 1], shapes[level + 1])
-        restrict(rl, below, index[level], weight[level], u[starts[level + 1] :])
+        restrict(rl, below, down_index[level], down_weight[level], r[r.size - shapes[0, 2] :])
     end = starts[coarsest]
     solve_coarsest(inverse, grid(b, end, shapes[coarsest]), grid(u, end, shapes[coarsest]))
     for level in range(coarsest - 1, first - 1, -1):
@@ -182,23 +215,23 @@ def v_cycle(
         bl, ul = grid(b, starts[level], shapes[level]), grid(u, starts[level], shapes[level])
         rl = grid(r, starts[level], shapes[level])
         below = grid(u, starts[level + 1], shapes[level + 1])
-        prolong_add(below, ul, index[level], weight[level], 2, rl.reshape(-1))
+        prolong_add(below, ul, index[level], weight[level], 2, r[r.size - shapes[0, 2] :])
         smooth(a, bl, ul, post, omega, True, rl)
 
 
 @compiled
 def correct_batch(
     begin: int, end: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    pre: int, post: int, omega: float, rhs: Array, out: Array,
+    down_index: Array, down_weight: Array, pre: int, post: int, omega: float, rhs: Array, out: Array,
 ) -> None:  # fmt: skip
     size = rhs.shape[1]
     total = starts[-1] + inverse.shape[1]
-    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total, rhs.dtype)
+    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total + shapes[0, 2], rhs.dtype)
     for s in range(begin, end):
         m = s % data.shape[0]
         b[:size] = rhs[s]
         v_cycle(
-            0, data[m], parts, inverse[m], shapes, starts, index, weight, pre, post, omega, b, u, r
+            0, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, r
         )  # fmt: skip
         out[s] = u[:size]
 
@@ -206,18 +239,18 @@ def correct_batch(
 @compiled
 def full_multigrid_batch(
     begin: int, end: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    cubic_index: Array, cubic_weight: Array, pre: int, post: int, omega: float, cycles: int, rhs: Array, out: Array,
+    down_index: Array, down_weight: Array, cubic_index: Array, cubic_weight: Array, pre: int, post: int, omega: float, cycles: int, rhs: Array, out: Array,
 ) -> None:  # fmt: skip
     size, coarsest = rhs.shape[1], len(starts) - 1
     total = starts[-1] + inverse.shape[1]
     given, x = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype)
-    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total, rhs.dtype)
+    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total + shapes[0, 2], rhs.dtype)
     for s in range(begin, end):
         m = s % data.shape[0]
         given[:size] = rhs[s]
         for level in range(coarsest):
             fine, coarse = grid(given, starts[level], shapes[level]), grid(given, starts[level + 1], shapes[level + 1])
-            restrict(fine, coarse, index[level], weight[level], r)
+            restrict(fine, coarse, down_index[level], down_weight[level], r)
         last = starts[coarsest]
         solve_coarsest(inverse[m], grid(given, last, shapes[coarsest]), grid(x, last, shapes[coarsest]))
         for level in range(coarsest - 1, -1, -1):
@@ -229,7 +262,7 @@ def full_multigrid_batch(
             for _ in range(cycles):
                 residual(a, grid(given, starts[level], shapes[level]), xl, bl)
                 v_cycle(
-                    level, data[m], parts, inverse[m], shapes, starts, index, weight, pre, post, omega, b, u, r
+                    level, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, r
                 )  # fmt: skip
                 xl += grid(u, starts[level], shapes[level])
         out[s] = x[:size]
@@ -237,16 +270,21 @@ def full_multigrid_batch(
 
 @compiled
 def apply_batch(begin: int, end: int, a: Array, u: Array, out: Array) -> None:
-    _, n0, n1, n2 = u.shape
-    d = a.shape[1] - 2
     for s in range(begin, end):
-        m = s % a.shape[0]
-        for i in range(n0):
-            for j in range(n1):
-                line = out[s, i, j]
-                neighbour_sum(a[m], u[s], i, j, line)
-                for k in range(n2):
-                    line[k] = a[m, d, i, j, k] * u[s, i, j, k] - line[k]
+        product(a[s % a.shape[0]], u[s], out[s])
+
+
+@compiled
+def product(a: Array, u: Array, out: Array) -> None:
+    """out = A u."""
+    n0, n1, n2 = u.shape
+    d = a.shape[0] - 2
+    for i in range(n0):
+        for j in range(n1):
+            line = out[i, j]
+            neighbour_sum(a, u, i, j, line)
+            for k in range(n2):
+                line[k] = a[d, i, j, k] * u[i, j, k] - line[k]
 
 
 @compiled
@@ -257,10 +295,86 @@ def relax_batch(begin: int, end: int, a: Array, b: Array, omega: float, reverse:
 
 
 @compiled
-def transfer_batch(begin: int, end: int, index: Array, weight: Array, coarse: Array, fine: Array, upward: bool) -> None:
+def prolong_batch(begin: int, end: int, index: Array, weight: Array, coarse: Array, fine: Array) -> None:
     line = np.empty(coarse.shape[3], coarse.dtype)
     for s in range(begin, end):
-        if upward:
-            prolong_add(coarse[s], fine[s], index, weight, 2, line)
-        else:
-            restrict(fine[s], coarse[s], index, weight, line)
+        prolong_add(coarse[s], fine[s], index, weight, 2, line)
+
+
+@compiled
+def restrict_batch(begin: int, end: int, index: Array, weight: Array, fine: Array, coarse: Array) -> None:
+    line = np.empty(fine.shape[3], fine.dtype)
+    for s in range(begin, end):
+        restrict(fine[s], coarse[s], index, weight, line)
+
+
+@compiled
+def conjugate_gradients_batch(
+    begin: int, end: int, a: Array, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array,
+    index: Array, weight: Array, down_index: Array, down_weight: Array, pre: int, post: int, omega: float,
+    rhs: Array, goal: Array, limit: Array, x: Array, status: Array, steps: Array,
+) -> None:  # fmt: skip
+    """`solvers.krylov._Run.descend` for one sample after the other; `rhs` is the first residual, `x` is updated."""
+    size, total = rhs[0].size, starts[-1] + inverse.shape[1]
+    b, u, work = np.empty(total, data.dtype), np.empty(total, data.dtype), np.empty(total + shapes[0, 2], data.dtype)
+    r, p, q = np.empty(size, rhs.dtype), np.zeros(size, rhs.dtype), np.empty(rhs[0].shape, rhs.dtype)
+    for s in range(begin, end):
+        if limit[s] == 0:
+            continue
+        m, old = s % data.shape[0], 0.0
+        r[:] = rhs[s].reshape(-1)
+        xs = x[s].reshape(-1)
+        while True:
+            b[:size] = r
+            v_cycle(
+                0, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, work
+            )  # fmt: skip
+            rz = dot(r, u[:size])
+            combine_direction(u, rz / old if steps[s] > 0 else 0.0, p)
+            product(a[m], p.reshape(q.shape), q)
+            curvature = dot(p, q.reshape(-1))
+            status[s] = verdict(rz, curvature)
+            if status[s] >= 0:
+                break
+            residual_norm = step(rz / curvature, p, q.reshape(-1), xs, r)
+            steps[s] += 1
+            if residual_norm <= goal[s] or steps[s] == limit[s]:
+                break
+            old = rz
+
+
+@compiled
+def verdict(rz: float, curvature: float) -> int:
+    """Codes of `solvers.status.Status`; −1 to go on."""
+    if not (np.isfinite(rz) and np.isfinite(curvature)):
+        return 6
+    if rz <= 0:
+        return 8
+    return 3 if curvature <= 0 else -1
+
+
+@compiled
+def combine_direction(z: Array, beta: float, p: Array) -> None:
+    beta = p.dtype.type(beta)
+    for k in range(p.size):
+        p[k] = z[k] + beta * p[k]
+
+
+@reassociating
+def step(length: float, p: Array, q: Array, x: Array, r: Array) -> float:
+    """x += length p, r −= length q; returns the norm of r."""
+    length = p.dtype.type(length)
+    total = 0.0
+    for k in range(p.size):
+        x[k] += length * p[k]
+        r[k] -= length * q[k]
+        total += r[k] * r[k]
+    return np.sqrt(total)
+
+
+@reassociating
+def dot(u: Array, v: Array) -> float:
+    total = 0.0
+    for k in range(u.size):
+        total += u[k] * v[k]
+    return total

@@ -57,6 +57,13 @@ class AxisTransfer:
         dense = torch.zeros(self.index.shape[0], self.coarse, dtype=torch.float64)
         return dense.scatter_add(1, self.index, self.weight)
 
+    @cached_property
+    def transposed(self) -> AxisTransfer:
+        """The table of the transpose: the (at most 4) fine points that each coarse point feeds."""
+        columns = self.matrix.T
+        order = columns.abs().argsort(dim=1, descending=True, stable=True)[:, :4]
+        return AxisTransfer(order, columns.gather(1, order), self.index.shape[0])
+
 
 def axis_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
     """Linear interpolation from `coarse` points.

@@ -78,8 +78,11 @@ class GeometricMultigrid:
             The grid stops halving before the dense solve is small.
         """
         if not isinstance(A, DiffusionOperator):
-            raise TagError(f"{type(A).__name__}: geometric multigrid needs a DiffusionOperator (finite_volume_operator)")
-        operator = A.replace(tuple(p.detach().to(self.dtype or A.dtype) for p in A.parameters()))
+            raise TagError(
+                f"{type(A).__name__}: geometric multigrid needs a DiffusionOperator (finite_volume_operator)"
+            )
+        same = self.dtype in (None, A.dtype)
+        operator = A if same else A.replace(tuple(p.detach().to(self.dtype) for p in A.parameters()))
         operators = [operator]
         while operator.shape[0] > _COARSEST[A.alignment] ** len(A.grid) and can_coarsen(operator):
             if self.levels is not None and len(operators) >= self.levels:
@@ -137,8 +140,11 @@ class MultigridHierarchy:
         A.check_vector(r, A.shape[1])
         batch = torch.broadcast_shapes(A.batch_shape, r.shape[:-1])
         if batch != r.shape[:-1]:
-            raise ShapeError(f"vector of batch shape {tuple(r.shape[:-1])}: the hierarchy holds {tuple(A.batch_shape)} systems")
-        if A.links.matching(A.batch_shape, batch) is not A.links:
+            raise ShapeError(
+                f"vector of batch shape {tuple(r.shape[:-1])}: the hierarchy holds {tuple(A.batch_shape)} systems"
+            )
+        links = self.data.levels[0].links
+        if links.matching(A.batch_shape, batch) is not links:
             raise ShapeError(
                 f"hierarchy of batch shape {tuple(A.batch_shape)} and vectors {tuple(batch)}: expected its shape as the last "
                 "batch axes; materialise the operator with expand"

@@ -86,13 +86,17 @@ def poisson_operator(
     if alignment == "cell":
         return finite_volume_operator(torch.ones(*grid, dtype=dtype, device=device), [1.0] * d, boundary)
     if boundary != "dirichlet":
-        raise ValueError(f"boundary {boundary!r}: a vertex grid holds the interior points of a Dirichlet problem; use 'cell'")
+        raise ValueError(
+            f"boundary {boundary!r}: a vertex grid holds the interior points of a Dirichlet problem; use 'cell'"
+        )
     shapes = [[n + (j == k) for j, n in enumerate(grid)] for k in range(d)]
     return DiffusionOperator([torch.ones(shape, dtype=dtype, device=device) for shape in shapes], alignment="vertex")
 
 
 def _axes(coefficient: Tensor, spacing: float | Sequence[float], boundary: Boundary) -> int:
-    lengths = {len(given) for given in (spacing, boundary) if not isinstance(given, int | float | str)} or {coefficient.ndim}
+    lengths = {len(given) for given in (spacing, boundary) if not isinstance(given, int | float | str)} or {
+        coefficient.ndim
+    }
     if len(lengths) > 1:
         raise ShapeError(f"spacing {spacing} and boundary {boundary} disagree on the number of axes")
     d = lengths.pop()
@@ -109,7 +113,9 @@ def _sides(boundary: Boundary, d: int) -> list[tuple[str, str]]:
     sides = [(side, side) if isinstance(side, str) else (side[0], side[1]) for side in per_axis]
     for low, high in sides:
         if low not in _KINDS or high not in _KINDS or (low == "periodic") != (high == "periodic"):
-            raise ValueError(f"boundary {(low, high)}: expected {', '.join(_KINDS)} (periodic on both sides of an axis)")
+            raise ValueError(
+                f"boundary {(low, high)}: expected {', '.join(_KINDS)} (periodic on both sides of an axis)"
+            )
     return sides
 
 
@@ -120,7 +126,9 @@ def _faces(a: Tensor, axis: int, sides: tuple[str, str]) -> Tensor:
         return _harmonic(a, a.roll(1, axis))
     inner = _harmonic(a.narrow(axis, 0, n - 1), a.narrow(axis, 1, n - 1))
     ends = a.narrow(axis, 0, 1), a.narrow(axis, n - 1, 1)
-    low, high = (2 * end if side == "dirichlet" else torch.zeros_like(end) for end, side in zip(ends, sides, strict=True))
+    low, high = (
+        2 * end if side == "dirichlet" else torch.zeros_like(end) for end, side in zip(ends, sides, strict=True)
+    )
     return torch.cat([low, inner, high], axis)
 
 

@@ -71,13 +71,19 @@ class CSRPattern:
     def _validate(self) -> None:
         steps, nnz = self.crow[1:] - self.crow[:-1], self.col.numel()
         if int(self.crow[0]) != 0 or int(self.crow[-1]) != nnz or bool((steps < 0).any()):
-            raise PatternError(f"crow must rise from 0 to the number of entries ({nnz}); it ends at {int(self.crow[-1])}")
+            raise PatternError(
+                f"crow must rise from 0 to the number of entries ({nnz}); it ends at {int(self.crow[-1])}"
+            )
         if nnz and not 0 <= int(self.col.min()) <= int(self.col.max()) < self.shape[1]:
-            raise PatternError(f"columns run from {int(self.col.min())} to {int(self.col.max())} in a matrix of {self.shape[1]}")
+            raise PatternError(
+                f"columns run from {int(self.col.min())} to {int(self.col.max())} in a matrix of {self.shape[1]}"
+            )
         backward = (self.col[1:] <= self.col[:-1]) & (self.row[1:] == self.row[:-1])
         if bool(backward.any()):
             row = int(self.row[1:][backward][0])
-            raise PatternError(f"row {row} has unsorted or repeated columns: build the matrix with CSROperator.from_coo")
+            raise PatternError(
+                f"row {row} has unsorted or repeated columns: build the matrix with CSROperator.from_coo"
+            )
 
 
 class CSROperator(LinearOperator):
@@ -130,7 +136,9 @@ class CSROperator(LinearOperator):
         if row.numel() and (int(row.min()) < 0 or int(row.max()) >= shape[0]):
             raise PatternError(f"rows run from {int(row.min())} to {int(row.max())} in a matrix of {shape[0]} rows")
         if col.numel() and (int(col.min()) < 0 or int(col.max()) >= shape[1]):
-            raise PatternError(f"columns run from {int(col.min())} to {int(col.max())} in a matrix of {shape[1]} columns")
+            raise PatternError(
+                f"columns run from {int(col.min())} to {int(col.max())} in a matrix of {shape[1]} columns"
+            )
         keys, place = torch.unique(row.long() * shape[1] + col.long(), return_inverse=True)
         counts = torch.bincount(keys // shape[1], minlength=shape[0])
         summed = values.new_zeros(*values.shape[:-1], keys.numel()).index_add(-1, place, values)
@@ -157,7 +165,9 @@ class CSROperator(LinearOperator):
 
     def _set(self, pattern: CSRPattern, values: Tensor, tags: Iterable[str]) -> None:
         if values.ndim == 0 or values.shape[-1] != pattern.col.numel():
-            raise ShapeError(f"values {tuple(values.shape)}: the pattern has {pattern.col.numel()} entries; expected (*batch, nnz)")
+            raise ShapeError(
+                f"values {tuple(values.shape)}: the pattern has {pattern.col.numel()} entries; expected (*batch, nnz)"
+            )
         if values.dtype not in (torch.float32, torch.float64):
             raise DTypeError(f"values of dtype {values.dtype}: expected float32 or float64")
         self.pattern, self.values = pattern, values
@@ -190,7 +200,9 @@ class CSROperator(LinearOperator):
     def to_scipy(self) -> scipy.sparse.csr_array:
         """A SciPy matrix sharing memory where it can; raises ShapeError for a batch."""
         if self.batch_shape:
-            raise ShapeError(f"a batch {tuple(self.batch_shape)} is not one SciPy matrix: loop over from_pattern(A.pattern, v)")
+            raise ShapeError(
+                f"a batch {tuple(self.batch_shape)} is not one SciPy matrix: loop over from_pattern(A.pattern, v)"
+            )
         parts = (self.values, self.pattern.col, self.pattern.crow)
         return scipy.sparse.csr_array(tuple(part.detach().cpu().numpy() for part in parts), shape=self.shape)
 

@@ -82,12 +82,16 @@ class DiffusionOperator(LinearOperator):
         d, first = len(self.faces), self.faces[0]
         shapes = [f.shape for f in self.faces]
         if any(f.ndim < d for f in self.faces):
-            raise ShapeError(f"faces {[tuple(s) for s in shapes]}: expected at least {d} axes, (*batch, *grid + one along k)")
+            raise ShapeError(
+                f"faces {[tuple(s) for s in shapes]}: expected at least {d} axes, (*batch, *grid + one along k)"
+            )
         grid = tuple(shapes[k][k - d] - (not self.periodic[k]) for k in range(d))
         for k, shape in enumerate(shapes):
             expected = tuple(n + (j == k and not self.periodic[k]) for j, n in enumerate(grid))
             if tuple(shape[-d:]) != expected or min(grid) < 1:
-                raise ShapeError(f"faces[{k}] {tuple(shape)}: expected (*batch, {', '.join(map(str, expected))}) for grid {grid}")
+                raise ShapeError(
+                    f"faces[{k}] {tuple(shape)}: expected (*batch, {', '.join(map(str, expected))}) for grid {grid}"
+                )
         if self.reaction is not None and tuple(self.reaction.shape[-d:]) != grid:
             raise ShapeError(f"reaction {tuple(self.reaction.shape)}: expected (*batch, {', '.join(map(str, grid))})")
         for tensor in self.parameters():
@@ -98,7 +102,9 @@ class DiffusionOperator(LinearOperator):
         try:
             return grid, torch.broadcast_shapes(*(t.shape[:-d] for t in self.parameters()))
         except RuntimeError:
-            raise ShapeError(f"batch shapes {[tuple(t.shape[:-d]) for t in self.parameters()]} do not broadcast") from None
+            raise ShapeError(
+                f"batch shapes {[tuple(t.shape[:-d]) for t in self.parameters()]} do not broadcast"
+            ) from None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -117,7 +117,9 @@ class LinearOperator(ABC):
         """Raise unless `x` is ``(*batch, length)`` with this operator's dtype and device."""
         name = type(self).__name__
         if x.ndim == 0 or x.shape[-1] != length:
-            raise ShapeError(f"vector of shape {tuple(x.shape)}: {name} expects (*batch, {length}); flatten the grid axes")
+            raise ShapeError(
+                f"vector of shape {tuple(x.shape)}: {name} expects (*batch, {length}); flatten the grid axes"
+            )
         try:
             torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
         except RuntimeError:
@@ -125,7 +127,9 @@ class LinearOperator(ABC):
                 f"vector of batch shape {tuple(x.shape[:-1])} does not broadcast with {name}'s {tuple(self.batch_shape)}"
             ) from None
         if x.dtype != self.dtype:
-            raise DTypeError(f"vector of dtype {x.dtype}: {name} holds {self.dtype}; convert one of them with .to(dtype)")
+            raise DTypeError(
+                f"vector of dtype {x.dtype}: {name} holds {self.dtype}; convert one of them with .to(dtype)"
+            )
         if x.device != self.device:
             raise DeviceError(f"vector on {x.device}: {name} is on {self.device}; move one of them with .to(device)")
 

@@ -135,9 +135,7 @@ class StencilOperator(LinearOperator):
 
     def _windows(self, offset: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
         """Pairs of windows (here, there) with there = here + offset, which together cover the offset's neighbours."""
-        axes = [
-            _axis_windows(n, step, wraps) for n, step, wraps in zip(self.grid, offset, self.periodic, strict=True)
-        ]
+        axes = [_axis_windows(n, step, wraps) for n, step, wraps in zip(self.grid, offset, self.periodic, strict=True)]
         for pairs in product(*axes):
             here, there = zip(*pairs, strict=True)
             yield (..., *here), (..., *there)  # type: ignore[misc]
