@@ -1,0 +1,142 @@
+"""Problems whose equation is a known symmetric elliptic operator on a grid, and what that knowledge buys.
+
+A subclass says what the operator and the load are; the reference solution, the residual, the first-order error and the
+cheap first guesses follow from multigrid.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Positive, Problem, Phases
+from solvers import CG, DiffusionOperator, GeometricMultigrid, MultigridHierarchy, linear_solve
+
+__all__ = ["GUESSES", "EllipticProblem"]
+
+GUESSES = ("coarse", "fmg")
+
+REFERENCE_RTOL = 1e-10
+SAMPLES_AT_ONCE = 32
+
+
+class EllipticProblem(Problem):
+    """A(a) u = f with a symmetric positive definite A known for every input, one scalar output field on a grid."""
+
+    @abstractmethod
+    def operator(self, inputs: Batch) -> DiffusionOperator:
+        """The discrete operators of all samples, differentiable in the inputs."""
+
+    @abstractmethod
+    def load(self, inputs: Batch) -> Tensor:
+        """Right-hand sides, flat, shape ``(count, n)``."""
+
+    @property
+    def output(self) -> FieldSpec:
+        """The one output field."""
+        (spec,) = self.outputs
+        return spec
+
+    def solve(self, inputs: Batch) -> Batch:
+        """Reference solution to a relative residual of 1e-10 by multigrid-preconditioned conjugate gradients, in float64.
+
+        The result has the dtype of the inputs; rows are solved in batches that stay in cache.
+        """
+        (first, *_) = inputs.values()
+        solver = CG(rtol=REFERENCE_RTOL)
+        parts = []
+        for start in range(0, inputs.count, SAMPLES_AT_ONCE):
+            rows = inputs.rows(slice(start, start + SAMPLES_AT_ONCE)).to(dtype=torch.float64)
+            parts.append(linear_solve(self.operator(rows), self.load(rows), solver, self.preconditioner()).value)
+        if not parts:
+            return self._fields(first.new_zeros((0, *self._shape(inputs))))
+        return self._fields(torch.cat(parts).reshape(inputs.count, *self._shape(inputs)).to(first.dtype))
+
+    def residual(self, inputs: Batch, outputs: Batch) -> Batch:
+        """A(a) u − f at every cell; differentiable in a and u."""
+        u = outputs[self.output.name]
+        return self._fields((self.operator(inputs).mv(u.flatten(1)) - self.load(inputs)).reshape(u.shape))
+
+    def scaled_residual(self, inputs: Batch, outputs: Batch) -> Batch:
+        """D⁻¹ (f − A u): the step that one undamped Jacobi sweep would take, in units of u."""
+        A = self.operator(inputs)
+        u = outputs[self.output.name]
+        step = (self.load(inputs) - A.mv(u.flatten(1))) / A.diagonal()
+        return self._fields(step.reshape(u.shape))
+
+    def correction(self, inputs: Batch, outputs: Batch) -> Batch:
+        """M (f − A u), M one V-cycle: what is missing from u, to first order.
+
+        Its norm estimates the error's. Differentiable in u and, through the residual, in the inputs (M itself is frozen).
+        """
+        u = outputs[self.output.name]
+        missing = -self.residual(inputs, outputs)[self.output.name].flatten(1)
+        return self._fields(_ApproximateInverse.apply(self.hierarchy(inputs), missing).reshape(u.shape))
+
+    def preconditioner(self) -> GeometricMultigrid:
+        """What conjugate gradients on this operator should use: a V-cycle in single precision."""
+        return GeometricMultigrid(dtype=torch.float32)
+
+    def hierarchy(self, inputs: Batch) -> MultigridHierarchy:
+        """Multigrid set up for the operators of all samples."""
+        return GeometricMultigrid().setup(self.operator(inputs))
+
+    @torch.no_grad()
+    def first_guess(self, inputs: Batch, kind: str) -> Batch:
+        """A cheap approximate solution: ``coarse`` (a grid four times coarser, solved exactly) or ``fmg`` (one full multigrid pass)."""
+        match kind:
+            case "coarse":
+                return self._coarse_solution(inputs, ratio=4)
+            case "fmg":
+                return self.full_multigrid(inputs)
+        raise ProblemError(f"first guess {kind!r} is unknown: use one of {', '.join(GUESSES)}.")
+
+    @torch.no_grad()
+    def full_multigrid(self, inputs: Batch, extra_cycles: int = 0) -> Batch:
+        """One full-multigrid pass, then ``extra_cycles`` V-cycles on the finest grid."""
+        hierarchy = self.hierarchy(inputs)
+        b = self.load(inputs)
+        x = hierarchy.full_multigrid(b)
+        for _ in range(extra_cycles):
+            x = hierarchy.cycle(b, x)
+        return self._fields(x.reshape(inputs.count, *self._shape(inputs)))
+
+    def coarsened(self, inputs: Batch, ratio: int) -> Batch:
+        """Upscale cell data by blocks of ``ratio`` cells per axis: geometric mean of positive fields, mean of others."""
+        positive = {spec.name: isinstance(spec.kind, Positive | Phases) for spec in self.inputs}
+        return Batch({name: mean_of_blocks(a, ratio, geometric=positive[name]) for name, a in inputs.items()})
+
+    def _coarse_solution(self, inputs: Batch, ratio: int) -> Batch:
+        coarse = self.solve(self.coarsened(inputs, ratio))[self.output.name]
+        shape = self._shape(inputs)[1:]
+        grid = self.output.support
+        assert isinstance(grid, Grid)
+        fine = Grid(tuple(shape), grid.alignment, grid.boundary)
+        return self._fields(interpolate(coarse, Grid(tuple(n // ratio for n in shape), grid.alignment, grid.boundary), fine))
+
+    def _fields(self, values: Tensor) -> Batch:
+        return Batch({self.output.name: values})
+
+    def _shape(self, inputs: Batch) -> tuple[int, ...]:
+        """(1, *grid) of the inputs at hand: an operator serves any resolution, not only the problem's own."""
+        (first, *_) = inputs.values()
+        return (1, *first.shape[2:])
+
+
+class _ApproximateInverse(torch.autograd.Function):
+    """z = M r for a symmetric M: the derivative of a linear map is the map itself."""
+
+    @staticmethod
+    def forward(ctx: Any, hierarchy: MultigridHierarchy, r: Tensor) -> Tensor:
+        ctx.hierarchy = hierarchy
+        return hierarchy(r)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (g,) = gradients
+        return None, _ApproximateInverse.apply(ctx.hierarchy, g)

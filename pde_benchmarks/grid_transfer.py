@@ -1,0 +1,107 @@
+"""Move fields between uniform grids of different resolution, with every value at its true place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.problem import Grid, axis_points
+
+__all__ = ["inject", "interpolate", "mean_of_blocks", "refinement_ratio"]
+
+
+def refinement_ratio(fine: Grid, coarse: Grid) -> int:
+    """How many fine intervals make a coarse one.
+
+    Raises
+    ------
+    ProblemError
+        If the ratio is not the same whole number on every axis.
+    """
+    intervals = [(_intervals(f, fine.alignment), _intervals(c, coarse.alignment)) for f, c in zip(fine.shape, coarse.shape, strict=True)]
+    ratios = {f // c if c and f % c == 0 else 0 for f, c in intervals}
+    if len(ratios) != 1 or 0 in ratios:
+        raise ProblemError(f"grid {fine.shape} is not a whole refinement of grid {coarse.shape} ({fine.alignment} points).")
+    return ratios.pop()
+
+
+def inject(field: Tensor, ratio: int, alignment: str) -> Tensor:
+    """Keep the values at every ``ratio``-th node (vertex, interior or left-node grids); shape ``(batch, channel, *grid)``."""
+    start = ratio - 1 if alignment == "interior" else 0
+    index = (..., *[slice(start, None, ratio)] * (field.ndim - 2))
+    return field[index]
+
+
+def mean_of_blocks(field: Tensor, ratio: int, geometric: bool = False) -> Tensor:
+    """Mean over blocks of ``ratio`` cells per axis, geometric for a positive field; shape ``(batch, channel, *grid)``."""
+    values = field.log() if geometric else field
+    for axis in range(2, field.ndim):
+        values = values.unflatten(axis, (-1, ratio)).mean(axis + 1)
+    return values.exp() if geometric else values
+
+
+def interpolate(field: Tensor, source: Grid, target: Grid) -> Tensor:
+    """Cubic-spline interpolation from ``source`` points to ``target`` points.
+
+    The boundary value of a Dirichlet axis is a node of the spline at its true place (0 and 1), a Neumann axis is
+    continued evenly, a periodic one periodically, so that the order does not drop at the sides.
+
+    Parameters
+    ----------
+    field
+        Shape ``(batch, channel, *source.shape)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, channel, *target.shape)``, same dtype and device.
+    """
+    for axis in range(source.dim):
+        matrix = spline_matrix(
+            source.shape[axis], source.alignment, source.boundary[axis], target.shape[axis], target.alignment
+        )
+        moved = torch.tensordot(field, matrix.to(field), dims=([axis + 2], [1]))
+        field = torch.movedim(moved, -1, axis + 2)
+    return field.contiguous()
+
+
+@lru_cache(maxsize=64)
+def spline_matrix(source: int, source_alignment: str, boundary: str, target: int, target_alignment: str) -> Tensor:
+    """Matrix ``(target, source)``, float64, of the cubic spline through the source points read at the target points."""
+    from scipy.interpolate import CubicSpline
+
+    nodes = axis_points(source, source_alignment).numpy()
+    values = np.eye(source)
+    match boundary:
+        case "dirichlet":
+            nodes, values = _with_zero_ends(nodes, values)
+        case "neumann":
+            nodes, values = _continued(nodes, values, lambda x: (-x, 2 - x))
+        case "periodic":
+            nodes, values = _continued(nodes, values, lambda x: (x - 1, x + 1))
+    return torch.from_numpy(CubicSpline(nodes, values, axis=0)(axis_points(target, target_alignment).numpy()))
+
+
+def _intervals(count: int, alignment: str) -> int:
+    return {"cell": count, "left": count, "vertex": count - 1, "interior": count + 1}[alignment]
+
+
+def _with_zero_ends(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    missing = [end for end in (0.0, 1.0) if not np.isclose(nodes, end).any()]
+    return _ordered(np.append(nodes, missing), np.vstack([values, np.zeros((len(missing), values.shape[1]))]))
+
+
+def _continued(nodes: np.ndarray, values: np.ndarray, images: object) -> tuple[np.ndarray, np.ndarray]:
+    below, above = images(nodes)  # type: ignore[operator]
+    every = np.concatenate([nodes, below, above])
+    _, first = np.unique(np.round(every, 12), return_index=True)
+    return _ordered(every[first], np.vstack([values, values, values])[first])
+
+
+def _ordered(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(nodes)
+    return nodes[order], values[order]

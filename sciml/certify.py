@@ -1,0 +1,118 @@
+"""How far a prediction can be trusted, and how to make it as exact as asked: residual, estimated error, polished answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.problem import Batch, Problem
+from sciml.errors import LearnerError
+from solvers import CG, linear_solve
+
+__all__ = ["Certificate", "certify", "estimated_error"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the problem's own discretisation says about predictions; one entry a sample.
+
+    Attributes
+    ----------
+    residual
+        ‖f − A u‖₂ / ‖f‖₂ of the prediction, float64.
+    estimated_error
+        ‖M (f − A u)‖₂ / ‖u‖₂, M one V-cycle: an estimate of the relative L2 error, good to a factor of about two.
+    polished
+        The solution with relative residual at most ``rtol``, in the prediction's dtype.
+    polished_residual
+        Its relative residual as computed in float64 (before rounding to the prediction's dtype).
+    iterations, iterations_from_zero
+        Preconditioned conjugate-gradient steps from the prediction, and from zero, to the same tolerance.
+    """
+
+    residual: Tensor
+    estimated_error: Tensor
+    polished: Batch
+    polished_residual: Tensor
+    iterations: Tensor
+    iterations_from_zero: Tensor
+
+
+def certify(problem: Problem, inputs: Batch, prediction: Batch, rtol: float = 1e-8, batch_size: int = 32) -> Certificate:
+    """Measure predictions by the discrete equation, and polish them to a relative residual of ``rtol``.
+
+    Parameters
+    ----------
+    inputs, prediction
+        Fields of the same samples on the same grid, any resolution.
+
+    Raises
+    ------
+    LearnerError
+        If the problem's operator is not known.
+    SolveError
+        If the polishing does not converge.
+
+    Examples
+    --------
+    >>> from pde_benchmarks import Darcy
+    >>> problem = Darcy(resolution=16)
+    >>> a = problem.sample(2, torch.Generator().manual_seed(0))
+    >>> guess = problem.first_guess(a, "fmg")
+    >>> bool((certify(problem, a, guess).polished_residual <= 1e-8).all())
+    True
+    """
+    known = _known(problem)
+    parts = []
+    for start in range(0, inputs.count, batch_size):
+        rows = slice(start, start + batch_size)
+        parts.append(_certify_batch(known, inputs.rows(rows), prediction.rows(rows), rtol))
+    name = known.output.name
+    return Certificate(
+        residual=torch.cat([part.residual for part in parts]),
+        estimated_error=torch.cat([part.estimated_error for part in parts]),
+        polished=Batch({name: torch.cat([part.polished[name] for part in parts])}),
+        polished_residual=torch.cat([part.polished_residual for part in parts]),
+        iterations=torch.cat([part.iterations for part in parts]),
+        iterations_from_zero=torch.cat([part.iterations_from_zero for part in parts]),
+    )
+
+
+def estimated_error(problem: Problem, inputs: Batch, prediction: Batch) -> Tensor:
+    """‖correction‖₂ / ‖prediction‖₂ per sample: an estimate of the relative L2 error."""
+    known = _known(problem)
+    name = known.output.name
+    correction = known.correction(inputs.to(dtype=torch.float64), prediction.to(dtype=torch.float64))[name]
+    return correction.flatten(1).norm(dim=1) / prediction[name].to(torch.float64).flatten(1).norm(dim=1)
+
+
+@torch.no_grad()
+def _certify_batch(problem: EllipticProblem, inputs: Batch, prediction: Batch, rtol: float) -> Certificate:
+    name = problem.output.name
+    rows = inputs.to(dtype=torch.float64)
+    guess = prediction[name].to(torch.float64)
+    A, b = problem.operator(rows), problem.load(rows)
+    precondition = problem.preconditioner()
+    zero = linear_solve(A, b, CG(rtol=rtol), precondition)
+    polished = linear_solve(A, b, CG(rtol=rtol), precondition, x0=guess.flatten(1), state=zero.state)
+    residual = (b - A.mv(guess.flatten(1))).norm(dim=1) / b.norm(dim=1)
+    return Certificate(
+        residual=residual,
+        estimated_error=estimated_error(problem, inputs, prediction),
+        polished=Batch({name: polished.value.reshape(guess.shape).to(prediction[name].dtype)}),
+        polished_residual=polished.stats.relative_residual,
+        iterations=polished.stats.iterations,
+        iterations_from_zero=zero.stats.iterations,
+    )
+
+
+def _known(problem: Problem) -> EllipticProblem:
+    if not isinstance(problem, EllipticProblem):
+        raise LearnerError(
+            f"{problem.name}: a certificate needs the equation, and this data came without one; "
+            "train with `sciml run PROBLEM` to get answers that can be certified."
+        )
+    return problem

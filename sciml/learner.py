@@ -1,0 +1,155 @@
+"""What a learner is, and the registry through which the command line and other packages find one."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import nn
+
+from pde_benchmarks.problem import Batch, Problem
+from pde_benchmarks.registry import configure, describe_problem, find, rebuild_problem
+from sciml.errors import LearnerError, RunError
+from sciml.files import read_json, read_tensors, write_json, write_tensors
+
+if TYPE_CHECKING:
+    from pde_benchmarks.datasets import Dataset
+    from sciml.training import History, Trainer
+
+__all__ = ["Learner", "Prediction", "learner_types", "load"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted fields: their mean, and where the learner offers them a standard deviation and samples."""
+
+    mean: Batch
+    std: Batch | None = None
+    samples: Batch | None = None
+
+
+class Learner(ABC):
+    """A trainable map from a problem's inputs to its outputs.
+
+    A learner is its configuration, the problem it was built for, and one ``torch.nn.Module`` that holds everything
+    learned (weights, normalisation), so that saving the module saves the learner. ``training_defaults`` are the values of
+    `sciml.training.TrainingConfig` that suit it best.
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type]
+    training_defaults: ClassVar[dict[str, Any]] = {}
+    module: nn.Module
+
+    def __init__(self, problem: Problem, config: Any) -> None:
+        self.problem = problem
+        self.config = config
+
+    @classmethod
+    @abstractmethod
+    def accepts(cls, problem: Problem) -> str | None:
+        """None if this learner can learn ``problem``, else one sentence that says why not."""
+
+    @classmethod
+    def from_problem(cls, problem: Problem, config: Any = None, seed: int = 0) -> Self:
+        """Build an untrained learner whose shapes come from the problem's specification.
+
+        Raises
+        ------
+        LearnerError
+            If the learner does not accept the problem.
+        """
+        refusal = cls.accepts(problem)
+        if refusal is not None:
+            raise LearnerError(f"{cls.name} cannot learn {problem.name}: {refusal}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(problem, config if config is not None else cls.config_type())
+
+    @abstractmethod
+    def fit(self, dataset: Dataset, validation: Dataset, trainer: Trainer) -> History:
+        """Learn from ``dataset``; ``validation`` is only watched."""
+
+    @abstractmethod
+    def predict(self, inputs: Batch, batch_size: int = 32) -> Prediction:
+        """Predict the outputs of every sample, on the learner's own device."""
+
+    def evaluate(self, dataset: Dataset) -> dict[str, float]:
+        """Errors on a held-out data set, in the problem's own metrics."""
+        return self.problem.metrics(self.predict(dataset.inputs).mean, dataset.outputs)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable real numbers (a complex one counts twice)."""
+        return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.module.parameters() if p.requires_grad)
+
+    def description(self) -> dict[str, Any]:
+        """Everything but the weights, ready for JSON: what `load` needs to rebuild the learner."""
+        return {
+            "schema": SCHEMA,
+            "learner": self.name,
+            "config": dataclasses.asdict(self.config),
+            "problem": describe_problem(self.problem),
+        }
+
+    def save(self, directory: Path | str) -> None:
+        """Write ``learner.json`` and ``weights.safetensors``, each atomically."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_tensors(directory / "weights.safetensors", self.module.state_dict())
+        write_json(directory / "learner.json", self.description())
+
+    def read_weights(self, path: Path) -> None:
+        """Fill the module from a weights file.
+
+        Raises
+        ------
+        RunError
+            If names or shapes differ from this learner's.
+        """
+        found = read_tensors(path)
+        wanted = self.module.state_dict()
+        missing = sorted(set(wanted) - set(found))
+        foreign = sorted(set(found) - set(wanted))
+        reshaped = [k for k in wanted if k in found and wanted[k].shape != found[k].shape]
+        if missing or foreign or reshaped:
+            raise RunError(
+                f"{path}: not the weights of this {self.name} (missing {missing[:3]}, unknown {foreign[:3]}, "
+                f"other shape {reshaped[:3]}): load them with the configuration they were trained with."
+            )
+        self.module.load_state_dict(found)
+
+
+def load(directory: Path | str) -> Learner:
+    """Rebuild a trained learner from a directory that `Learner.save` or a run wrote.
+
+    Raises
+    ------
+    RunError
+        If the directory holds no learner, one of a newer schema, or one that is not installed.
+    """
+    directory = Path(directory)
+    if not (directory / "learner.json").is_file():
+        raise RunError(f"{directory}: no learner.json, so this is not a finished run: train one with `sciml run`.")
+    description = read_json(directory / "learner.json")
+    schema = description.get("schema")
+    if schema != SCHEMA:
+        raise RunError(f"{directory}: written with schema {schema}, this version reads {SCHEMA}: update sciml-pde.")
+    kind = find(learner_types(), description["learner"], "learner")
+    learner = kind.from_problem(rebuild_problem(description["problem"]), configure(kind.config_type, description["config"]))
+    learner.read_weights(directory / "weights.safetensors")
+    return learner
+
+
+@cache
+def learner_types() -> dict[str, type[Learner]]:
+    """Installed learners by name (entry-point group ``sciml.learners``)."""
+    return {point.name: point.load() for point in entry_points(group="sciml.learners")}

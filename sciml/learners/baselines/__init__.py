@@ -1,0 +1,1 @@
+"""Baselines, given the same features, loss, data and budget as our own learners."""

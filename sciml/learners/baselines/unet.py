@@ -1,0 +1,83 @@
+"""U-Net (Ronneberger et al. 2015), the convolutional baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sciml.learners.grid_features import Base
+from sciml.learners.grid_learner import GridConfig, GridLearner
+from sciml.learners.mgno.v_cycle import CONVOLUTIONS, TRANSPOSED
+
+__all__ = ["UNet", "UNetConfig"]
+
+
+@dataclass(frozen=True)
+class UNetConfig(GridConfig):
+    """U-Net with about as many parameters as the default MgNO.
+
+    Parameters
+    ----------
+    channels
+        Width on the finest level; it doubles on each of the ``depth`` coarser ones.
+    """
+
+    base: Base | None = None
+    channels: int = 16
+    depth: int = 3
+
+
+class UNet(GridLearner):
+    """U-Net (baseline without further dependencies)."""
+
+    name: ClassVar[str] = "unet"
+    config_type: ClassVar[type] = UNetConfig
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 8}
+    config: UNetConfig
+
+    def build(self, inputs: int, outputs: int) -> nn.Module:
+        """A U-Net whose depth is cut to what the grid can halve."""
+        depth = self.config.depth
+        while depth > 0 and any(n % 2**depth for n in self.grid.shape):
+            depth -= 1
+        return UNetNetwork(inputs, outputs, self.config.channels, depth, self.grid.dim)
+
+
+class UNetNetwork(nn.Module):
+    """Two convolutions a level with group normalisation and GELU, max pooling, transposed convolutions, skips."""
+
+    def __init__(self, inputs: int, outputs: int, channels: int, depth: int, dim: int) -> None:
+        super().__init__()
+        widths = [channels * 2**level for level in range(depth + 1)]
+        sources = [inputs, *widths[:-1]]
+        self.down = nn.ModuleList(_block(s, w, dim) for s, w in zip(sources, widths, strict=True))
+        self.pool = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}[dim](2)
+        self.lift = nn.ModuleList(TRANSPOSED[dim](2 * w, w, 2, stride=2) for w in widths[:-1])
+        self.up = nn.ModuleList(_block(2 * w, w, dim) for w in widths[:-1])
+        self.readout = CONVOLUTIONS[dim](channels, outputs, 1)
+
+    def forward(self, field: Tensor) -> Tensor:
+        """Map ``(batch, inputs, *grid)`` to ``(batch, outputs, *grid)``."""
+        skips = []
+        for level, block in enumerate(self.down):
+            field = block(field if level == 0 else self.pool(field))
+            skips.append(field)
+        for level in reversed(range(len(self.up))):
+            field = self.up[level](torch.cat([skips[level], self.lift[level](field)], 1))
+        result: Tensor = self.readout(field)
+        return result
+
+
+def _block(inputs: int, outputs: int, dim: int) -> nn.Module:
+    convolution = CONVOLUTIONS[dim]
+    return nn.Sequential(
+        convolution(inputs, outputs, 3, padding=1),
+        nn.GroupNorm(4, outputs),
+        nn.GELU(),
+        convolution(outputs, outputs, 3, padding=1),
+        nn.GroupNorm(4, outputs),
+        nn.GELU(),
+    )

@@ -1,0 +1,190 @@
+"""Learners of maps between fields on one grid: everything but the network is shared, so comparisons compare networks."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pde_benchmarks.metrics import relative_h1, relative_l2
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
+from sciml.errors import LearnerError
+from sciml.learner import Learner, Prediction
+from sciml.learners.anchoring import Anchor
+from sciml.learners.grid_features import Base, GridFeatures, ScaledNetwork
+from sciml.learners.symmetries import random_symmetry
+
+if TYPE_CHECKING:
+    from pde_benchmarks.datasets import Dataset
+    from sciml.training import History, Trainer
+
+__all__ = ["GridConfig", "GridLearner"]
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """What every grid learner can choose, whatever its network.
+
+    Parameters
+    ----------
+    base
+        First guess by the problem's own equation that the network corrects: ``coarse``, ``fmg`` or None (data only).
+    h1_weight
+        The training loss is the mean of relative L2 + ``h1_weight`` · relative H1 over the samples.
+    symmetry
+        Transform every training batch by a random symmetry of the square, if the problem is isotropic.
+    """
+
+    base: Base | None = None
+    h1_weight: float = 0.3
+    symmetry: bool = True
+
+
+class GridLearner(Learner):
+    """A network on grid fields with standardised channels, trained on relative L2 + H1, anchored at its training grid."""
+
+    config: GridConfig
+    module: ScaledNetwork
+
+    def __init__(self, problem: Problem, config: GridConfig) -> None:
+        super().__init__(problem, config)
+        self.features = GridFeatures(problem, config.base)
+        self.grid = _common_grid(problem)
+        outputs = sum(spec.channels for spec in problem.outputs)
+        network = self.build(self.features.channels + self.grid.dim, outputs)
+        self.module = ScaledNetwork(network, self.features.channels, outputs, self.grid)
+        if self.grid.dim == 2:
+            self.module.to(memory_format=torch.channels_last)
+
+    @abstractmethod
+    def build(self, inputs: int, outputs: int) -> nn.Module:
+        """The network from ``inputs`` channels to ``outputs`` channels."""
+
+    @classmethod
+    def accepts(cls, problem: Problem) -> str | None:
+        """Fields must live on one uniform grid of one to three axes."""
+        supports = {spec.support for spec in (*problem.inputs, *problem.outputs)}
+        if not all(isinstance(support, Grid) for support in supports):
+            kinds = ", ".join(sorted({type(support).__name__ for support in supports}))
+            return f"it learns fields on a uniform grid, and this problem's live on {kinds}."
+        if len({support.shape for support in supports if isinstance(support, Grid)}) != 1:
+            return "it needs inputs and outputs on the same grid."
+        return None
+
+    def fit(self, dataset: Dataset, validation: Dataset, trainer: Trainer) -> History:
+        """Train on ``dataset``; the preparation of features is charged to the budget."""
+        began = time.perf_counter()
+        arrays = self._training_arrays(dataset)
+        base = arrays.get("base")
+        target = arrays["target"] if base is None else arrays["target"] - base
+        with torch.no_grad():
+            self.module.fit_statistics(arrays["features"], target, centred=base is not None)
+        spent = time.perf_counter() - began
+        return trainer.fit(self.module, self.loss(), arrays, lambda: self._error(validation), spent=spent)
+
+    def loss(self) -> Callable[[nn.Module, Mapping[str, Tensor], Generator], Tensor]:
+        """Mean over the samples of relative L2 + ``h1_weight`` · relative H1, after a random symmetry."""
+        boundary, weight = self.grid.boundary, self.config.h1_weight
+        symmetric = self.config.symmetry and self.problem.isotropic
+
+        def loss(module: nn.Module, batch: Mapping[str, Tensor], generator: Generator) -> Tensor:
+            arrays = random_symmetry(dict(batch), generator) if symmetric else dict(batch)
+            prediction = module(arrays["features"])
+            if "base" in arrays:
+                prediction = prediction + arrays["base"]
+            error = relative_l2(prediction, arrays["target"])
+            if weight:
+                error = error + weight * relative_h1(prediction, arrays["target"], boundary)
+            return error.mean()
+
+        return loss
+
+    @torch.no_grad()
+    def predict(self, inputs: Batch, batch_size: int = 32) -> Prediction:
+        """Predict all samples; another resolution than the training grid's is anchored to it.
+
+        Raises
+        ------
+        LearnerError
+            If a field is missing, has other channels, another number of axes, or a grid that cannot be anchored.
+        """
+        shape = self._checked_shape(inputs)
+        anchor = Anchor(self.problem, self.grid, Grid(shape, self.grid.alignment, self.grid.boundary))
+        return Prediction(self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self.direct), batch_size))
+
+    @torch.no_grad()
+    def predict_directly(self, inputs: Batch, batch_size: int = 32) -> Prediction:
+        """Apply the network on the inputs' own grid, whatever it was trained on (what anchoring is measured against)."""
+        self._checked_shape(inputs)
+        return Prediction(self.in_batches(inputs, self.direct, batch_size))
+
+    def in_batches(self, inputs: Batch, predict: Callable[[Batch], Batch], batch_size: int) -> Batch:
+        """Predict ``batch_size`` samples at a time; outputs have the inputs' dtype and device."""
+        self.module.eval()
+        if inputs.count == 0:
+            (first, *_) = inputs.values()
+            return self._split(first.new_zeros((0, len(self.module.output_scale), *first.shape[2:])))
+        parts = []
+        for start in range(0, inputs.count, batch_size):
+            parts.append(predict(inputs.rows(slice(start, start + batch_size))))
+        return Batch({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+    def direct(self, inputs: Batch) -> Batch:
+        """One pass of the network over a batch on its own grid."""
+        (first, *_) = inputs.values()
+        weight = next(self.module.parameters())
+        arrays = self.features(inputs.to(weight.device, weight.dtype))
+        prediction = self.module(arrays["features"])
+        if "base" in arrays:
+            prediction = prediction + arrays["base"]
+        return self._split(prediction.to(first.device, first.dtype))
+
+    def _training_arrays(self, dataset: Dataset) -> dict[str, Tensor]:
+        rows = [self.features(dataset.inputs.rows(slice(i, i + 64)).to(dtype=torch.float32)) for i in range(0, dataset.count, 64)]
+        arrays = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        targets = [dataset.outputs[spec.name] for spec in self.problem.outputs]
+        return {**arrays, "target": torch.cat(targets, 1).to(torch.float32)}
+
+    def _error(self, validation: Dataset) -> float:
+        return self.problem.metrics(self.predict(validation.inputs).mean, validation.outputs)["relative_l2"]
+
+    def _split(self, values: Tensor) -> Batch:
+        fields, start = {}, 0
+        for spec in self.problem.outputs:
+            fields[spec.name] = values[:, start : start + spec.channels]
+            start += spec.channels
+        return Batch(fields)
+
+    def _checked_shape(self, inputs: Batch) -> tuple[int, ...]:
+        shapes = set()
+        for spec in self.problem.inputs:
+            field = inputs[spec.name]
+            _check_field(field, spec, self.grid)
+            shapes.add(tuple(field.shape[2:]))
+        if len(shapes) != 1:
+            raise LearnerError(f"input fields on different grids {sorted(shapes)}: expected one grid for all.")
+        return shapes.pop()
+
+
+def _common_grid(problem: Problem) -> Grid:
+    support = problem.outputs[0].support
+    assert isinstance(support, Grid)  # accepts() saw to it
+    return support
+
+
+def _check_field(field: Any, spec: FieldSpec, grid: Grid) -> None:
+    if field.ndim != grid.dim + 2 or field.shape[1] != spec.channels:
+        raise LearnerError(
+            f"{spec.name}: array of shape {tuple(field.shape)}, expected (samples, {spec.channels}, "
+            f"{', '.join(['n'] * grid.dim)}) as in training on {'×'.join(map(str, grid.shape))}."
+        )
+    if not bool(torch.isfinite(field).all()):
+        rows = (~torch.isfinite(field.flatten(1)).all(1)).nonzero().flatten()
+        raise LearnerError(
+            f"{spec.name}: {len(rows)} of {len(field)} samples hold NaN or infinity (first: {rows[:5].tolist()}): clean them first."
+        )

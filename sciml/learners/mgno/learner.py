@@ -1,0 +1,155 @@
+"""The MgNO learners: with the physics inside, from data only, and as published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.problem import Problem
+from sciml.learners.grid_features import Base
+from sciml.learners.grid_learner import GridConfig, GridLearner
+from sciml.learners.mgno.ghosts import GhostLayer
+from sciml.learners.mgno.network import MgNONetwork
+from sciml.learners.mgno.schedule import Schedule
+
+__all__ = ["DataMgNO", "DataMgNOConfig", "MgNO", "MgNOConfig", "PublishedMgNO", "PublishedMgNOConfig"]
+
+
+@dataclass(frozen=True)
+class MgNOConfig(GridConfig):
+    """MgNO that corrects a first guess by full multigrid.
+
+    Parameters
+    ----------
+    channels, layers, patch
+        Width, depth, and points per axis that become channels before the first layer.
+    levels
+        Pre- and post-smoothing steps of every level of the V-cycles, finest first, e.g. ``11 11 20``.
+    boundary
+        ``problem`` for the boundary conditions of the problem's grid, or one of ``dirichlet``, ``neumann``, ``periodic``,
+        ``zeros`` (the published padding) for every side.
+    restrict
+        Right-hand side of coarse levels: ``rhs`` (as published) or ``residual`` (the correction scheme).
+    bias_degree
+        Degree of the bias functions; 0 is a constant per channel.
+    fit
+        ``exact`` refuses grids that the levels cannot halve; ``pad`` continues the fields to the next size and crops.
+    """
+
+    base: Base | None = "fmg"
+    channels: int = 24
+    layers: int = 3
+    patch: int = 2
+    levels: str = "11 11 20"
+    boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "problem"
+    restrict: Literal["rhs", "residual"] = "rhs"
+    bias_degree: int = 0
+    fit: Literal["exact", "pad"] = "exact"
+
+
+@dataclass(frozen=True)
+class DataMgNOConfig(MgNOConfig):
+    """MgNO from data alone; the setting for budgets of minutes (patch stem of 4)."""
+
+    base: Base | None = None
+    channels: int = 32
+    layers: int = 4
+    patch: int = 4
+    levels: str = "11 11 20"
+
+
+@dataclass(frozen=True)
+class PublishedMgNOConfig(MgNOConfig):
+    """The layout of the paper's runs on the rough and the multiscale law: no patch stem, zero padding, constant biases."""
+
+    base: Base | None = None
+    h1_weight: float = 1.0
+    symmetry: bool = False
+    channels: int = 24
+    layers: int = 4
+    patch: int = 1
+    levels: str = "10 10 10 10 20"
+    boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
+
+
+class DataMgNO(GridLearner):
+    """Multigrid neural operator learned from input-output pairs alone."""
+
+    name: ClassVar[str] = "mgno-data"
+    config_type: ClassVar[type] = DataMgNOConfig
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 8}
+    config: MgNOConfig
+
+    def build(self, inputs: int, outputs: int) -> nn.Module:
+        """MgNO on the problem's grid."""
+        config = self.config
+        grid = self.grid.alignment if self.grid.alignment in ("interior", "vertex") else "cell"
+        names = self.grid.boundary if config.boundary == "problem" else (config.boundary,) * self.grid.dim
+        ghosts = GhostLayer(tuple("zeros" if name == "unknown" else name for name in names), grid)
+        schedule = Schedule.parse(config.levels)
+        # Blocks of points form a grid of cells, whatever the points were.
+        inner = GhostLayer(ghosts.rules, "cell") if config.patch > 1 else ghosts
+        network = MgNONetwork(
+            inputs, outputs, config.channels, config.layers, schedule, inner, config.patch, config.restrict, config.bias_degree
+        )
+        unit = config.patch * 2 ** (schedule.levels - 1)
+        if config.fit == "pad":
+            offset = {"interior": -1, "vertex": 1}.get(inner.grid, 0)
+            return Padded(network, unit, offset)
+        if config.patch > 1:
+            _check_patches(self.grid.shape, config.patch)
+        schedule.check(tuple(n // config.patch for n in self.grid.shape), inner.grid)
+        return network
+
+
+class MgNO(DataMgNO):
+    """Multigrid neural operator that knows the equation: it corrects one full-multigrid pass."""
+
+    name: ClassVar[str] = "mgno"
+    config_type: ClassVar[type] = MgNOConfig
+
+    @classmethod
+    def accepts(cls, problem: Problem) -> str | None:
+        """A grid, and an operator known to the problem."""
+        if not isinstance(problem, EllipticProblem):
+            return "it corrects a multigrid solution, and the equation of this data is not known; mgno-data learns from data alone."
+        return super().accepts(problem)
+
+
+class PublishedMgNO(DataMgNO):
+    """Multigrid neural operator in the published layout, for runs of hours."""
+
+    name: ClassVar[str] = "mgno-published"
+    config_type: ClassVar[type] = PublishedMgNOConfig
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4, "batch_size": 8}
+
+
+class Padded(nn.Module):
+    """Continues fields to the next size that the levels can halve, applies the network and crops."""
+
+    def __init__(self, network: nn.Module, unit: int, offset: int) -> None:
+        super().__init__()
+        self.network, self.unit, self.offset = network, unit, offset
+
+    def forward(self, field: Tensor) -> Tensor:
+        """Same shape out as in, for any grid."""
+        shape = field.shape[2:]
+        extra = [-(n - self.offset) % self.unit for n in shape]
+        pads = [count for more in reversed(extra) for count in (more // 2, more - more // 2)]
+        result: Tensor = self.network(functional.pad(field, pads, mode="replicate"))
+        crop = tuple(slice(more // 2, more // 2 + n) for more, n in zip(extra, shape, strict=True))
+        return result[(..., *crop)]
+
+
+def _check_patches(shape: tuple[int, ...], patch: int) -> None:
+    from sciml.errors import ConfigurationError
+
+    for size in shape:
+        if size % patch:
+            raise ConfigurationError(
+                f"grid of {size} points is not a multiple of patch={patch}: use patch=1, fit=pad, or {size // patch * patch} points."
+            )
