@@ -13,6 +13,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from pde_benchmarks.datasets.atomic import replacing
 from pde_benchmarks.datasets.dataset import Dataset
+from pde_benchmarks.datasets.formats.hdf5 import opened
 from pde_benchmarks.errors import ConfigurationError, DatasetError, ProblemError
 from pde_benchmarks.problem import Batch, FieldSpec, Problem, RecordedProblem, decode_spec, encode_spec
 from pde_benchmarks.registry import describe_problem, rebuild_problem
@@ -61,7 +63,9 @@ def write_dataset(
     """
     import h5py
 
-    with replacing(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+    # Built in memory: the HDF5 library itself crashes when the disk fills up under it.
+    image = BytesIO()
+    with h5py.File(image, "w") as file:
         file.attrs.update(_attributes(dataset, seed), **attributes)
         for side, batch, specs in _sides(dataset):
             group = file.create_group(side, track_order=True)
@@ -69,6 +73,8 @@ def write_dataset(
             for name, array in batch.items():
                 stored = _write_array(group, name, array, compression)
                 stored.attrs["unit"] = units.get(name, "1")
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(image.getbuffer())
 
 
 def read_dataset_file(path: Path | str, rows: slice | None = None, problem: Problem | None = None) -> Dataset:
@@ -90,31 +96,19 @@ def read_dataset_file(path: Path | str, rows: slice | None = None, problem: Prob
     DatasetError
         If the file is missing, foreign, truncated, damaged or of a newer schema.
     """
-    import h5py
-
     path = Path(path)
-    try:
-        with h5py.File(path, "r") as file:
-            header = _header(path, file)
-            inputs, outputs = (_read_group(path, file, group, rows) for group in ("inputs", "outputs"))
-            problem = problem if problem is not None else _problem(path, header)
-            return Dataset(problem, inputs, outputs, str(header["name"]))
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{path}: {_what_is_wrong(path, error)}") from error
+    with opened(path) as file:
+        header = _header(path, file)
+        inputs, outputs = (_read_group(path, file, group, rows) for group in ("inputs", "outputs"))
+        problem = problem if problem is not None else _problem(path, header)
+        return Dataset(problem, inputs, outputs, str(header["name"]))
 
 
 def read_attributes(path: Path | str) -> dict[str, Any]:
     """The root's attributes of a file that `write_dataset` wrote; raises `DatasetError` as `read_dataset_file` does."""
-    import h5py
-
     path = Path(path)
-    try:
-        with h5py.File(path, "r") as file:
-            return _header(path, file)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise DatasetError(f"{path}: {_what_is_wrong(path, error)}") from error
+    with opened(path) as file:
+        return _header(path, file)
 
 
 def package_version(distribution: str = "sciml-pde") -> str:
@@ -203,18 +197,3 @@ def _problem(path: Path, header: Mapping[str, Any]) -> Problem:
         fields = json.loads(header["fields"])
         source = f"{description['name']} ({path.name})"
         return RecordedProblem(source, decode_spec(fields["inputs"]), decode_spec(fields["outputs"]))
-
-
-def _what_is_wrong(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "no such file."
-    if path.is_dir():
-        return "a directory, not a data file."
-    text = str(error)
-    if "truncated" in text:
-        return "the file ends early (an interrupted copy or download?): fetch or generate it again."
-    if "signature not found" in text:
-        return "not an HDF5 file."
-    return (
-        f"the file is damaged ({text.splitlines()[0] if text else type(error).__name__}): fetch or generate it again."
-    )

@@ -11,7 +11,7 @@ from torch import Tensor
 from pde_benchmarks.errors import DatasetError
 from pde_benchmarks.problem import Batch, Problem
 
-__all__ = ["Dataset", "FieldSummary"]
+__all__ = ["Dataset", "FieldSummary", "require_finite"]
 
 OUTLIER_DEVIATIONS = 8.0
 MAD_TO_SD = 1.4826
@@ -119,7 +119,7 @@ class Dataset:
         remarks = []
         for role, name, array in self._fields():
             low, high = _ranges(array)
-            self._require_finite(name, low, high)
+            _require_finite(self.name, name, low, high)
             if role == "input" and low.min() == high.max():
                 remarks.append(f"input {name!r} is {low[0].item():g} everywhere: nothing can be learned from it.")
             zero = _numbers((low == 0) & (high == 0))
@@ -135,20 +135,27 @@ class Dataset:
                 )
         return remarks
 
-    def _require_finite(self, name: str, low: Tensor, high: Tensor) -> None:
-        broken = _numbers(~(low.isfinite() & high.isfinite()))
-        if broken:
-            raise DatasetError(
-                f"{self.name}: field {name!r} holds NaN or infinity in {_listed(broken, self.count)}: "
-                "remove these samples or mend them."
-            )
-
     def _fields(self) -> list[tuple[str, str, Tensor]]:
         return [
             (role, name, array)
             for role, batch in (("input", self.inputs), ("output", self.outputs))
             for name, array in batch.items()
         ]
+
+
+def require_finite(source: str, batch: Batch) -> None:
+    """Raise `DatasetError` if a field of ``batch``, read from ``source``, holds NaN or infinity."""
+    for name, array in batch.items():
+        _require_finite(source, name, *_ranges(array))
+
+
+def _require_finite(source: str, name: str, low: Tensor, high: Tensor) -> None:
+    broken = _numbers(~(low.isfinite() & high.isfinite()))
+    if broken:
+        raise DatasetError(
+            f"{source}: field {name!r} holds NaN or infinity in {_listed(broken, len(low))}: "
+            "remove these samples or mend them."
+        )
 
 
 def _ranges(array: Tensor) -> tuple[Tensor, Tensor]:

@@ -145,7 +145,7 @@ def _open_parts(parts: Path, fingerprint: str) -> None:
 
 def _load_or_make(parts: Path, problem: Problem, seed: int, index: int, count: int) -> tuple[Batch, Batch]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     part = parts / f"{index:06d}.safetensors"
     try:
@@ -156,7 +156,7 @@ def _load_or_make(parts: Path, problem: Problem, seed: int, index: int, count: i
     Dataset(problem, inputs, outputs, f"{problem.name}, chunk {index} of seed {seed}").check()
     arrays = {f"{side}/{name}": a for side, batch in enumerate((inputs, outputs)) for name, a in batch.items()}
     with replacing(part) as temporary:
-        save_file({name: array.contiguous() for name, array in arrays.items()}, temporary)
+        temporary.write_bytes(save({name: array.contiguous() for name, array in arrays.items()}))
     return inputs, outputs
 
 
