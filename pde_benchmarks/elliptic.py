@@ -75,8 +75,20 @@ class EllipticProblem(Problem):
         Its norm estimates the error's. Differentiable in u and, through the residual, in the inputs (M itself is frozen).
         """
         u = outputs[self.output.name]
-        missing = -self.residual(inputs, outputs)[self.output.name].flatten(1)
-        return self._fields(_ApproximateInverse.apply(self.hierarchy(inputs), missing).reshape(u.shape))
+        return self._fields(self._missing(self.operator(inputs), self.load(inputs), self.hierarchy(inputs), u))
+
+    def cycle(self, inputs: Batch, outputs: Batch, count: int = 1) -> Batch:
+        """``outputs`` after ``count`` V-cycles, each of which adds the correction; differentiable as that is."""
+        A, b, hierarchy = self.operator(inputs), self.load(inputs), self.hierarchy(inputs)
+        u = outputs[self.output.name]
+        for _ in range(count):
+            u = u + self._missing(A, b, hierarchy, u)
+        return self._fields(u)
+
+    @staticmethod
+    def _missing(A: DiffusionOperator, b: Tensor, hierarchy: MultigridHierarchy, u: Tensor) -> Tensor:
+        missing: Tensor = _ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
+        return missing.reshape(u.shape)
 
     def preconditioner(self) -> GeometricMultigrid:
         """What conjugate gradients on this operator should use: a V-cycle in single precision."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor, nn
 
+from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.metrics import relative_h1, relative_l2
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
 from sciml.errors import LearnerError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GridConfig", "GridLearner"]
 
+FOREIGN_GRID_CYCLES = 2
+
 
 @dataclass(frozen=True)
 class GridConfig:
@@ -36,11 +39,15 @@ class GridConfig:
         First guess by the problem's own equation that the network corrects: ``coarse``, ``fmg`` or None (data only).
     h1_weight
         The training loss is the mean of relative L2 + ``h1_weight`` · relative H1 over the samples.
+    post_cycles
+        With a base, V-cycles of the problem's own multigrid that follow the network, in training as in prediction: the
+        network learns what smoothing cannot mend.
     symmetry
         Transform every training batch by a random symmetry of the square, if the problem is isotropic.
     """
 
     base: Base | None = None
+    post_cycles: int = 0
     h1_weight: float = 0.3
     symmetry: bool = True
 
@@ -94,9 +101,7 @@ class GridLearner(Learner):
 
         def loss(module: nn.Module, batch: Mapping[str, Tensor], generator: Generator) -> Tensor:
             arrays = random_symmetry(dict(batch), generator) if symmetric else dict(batch)
-            prediction = module(arrays["features"])
-            if "base" in arrays:
-                prediction = prediction + arrays["base"]
+            prediction = self.completed(arrays, module(arrays["features"]), self.config.post_cycles)
             error = relative_l2(prediction, arrays["target"])
             if weight:
                 error = error + weight * relative_h1(prediction, arrays["target"], boundary)
@@ -114,6 +119,10 @@ class GridLearner(Learner):
             If a field is missing, has other channels, another number of axes, or a grid that cannot be anchored.
         """
         shape = self._checked_shape(inputs)
+        if self.config.base is not None:
+            # The first guess knows the asked grid and the network's correction is local: V-cycles there do the rest.
+            more = 0 if shape == self.grid.shape else FOREIGN_GRID_CYCLES
+            return Prediction(self.in_batches(inputs, lambda rows: self.direct(rows, more), batch_size))
         anchor = Anchor(self.problem, self.grid, Grid(shape, self.grid.alignment, self.grid.boundary))
         return Prediction(self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self.direct), batch_size))
 
@@ -134,18 +143,34 @@ class GridLearner(Learner):
             parts.append(predict(inputs.rows(slice(start, start + batch_size))))
         return Batch({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
-    def direct(self, inputs: Batch) -> Batch:
-        """One pass of the network over a batch on its own grid."""
+    def direct(self, inputs: Batch, more_cycles: int = 0) -> Batch:
+        """One pass of the network over a batch on its own grid, and the V-cycles that follow it."""
         (first, *_) = inputs.values()
         weight = next(self.module.parameters())
-        arrays = self.features(inputs.to(weight.device, weight.dtype))
-        prediction = self.module(arrays["features"])
-        if "base" in arrays:
-            prediction = prediction + arrays["base"]
+        arrays = self._arrays(inputs.to(weight.device, weight.dtype))
+        prediction = self.completed(arrays, self.module(arrays["features"]), self.config.post_cycles + more_cycles)
         return self._split(prediction.to(first.device, first.dtype))
 
+    def completed(self, arrays: Mapping[str, Tensor], answer: Tensor, cycles: int) -> Tensor:
+        """Add the base to the network's answer and run V-cycles of the problem's own multigrid, where it has one."""
+        if self.config.base is None:
+            return answer
+        assert isinstance(self.problem, EllipticProblem)
+        name = self.problem.output.name
+        solution = Batch({name: arrays["base"] + answer})
+        if cycles:
+            inputs = Batch({spec.name: arrays[spec.name] for spec in self.problem.inputs})
+            solution = self.problem.cycle(inputs, solution, cycles)
+        return solution[name]
+
+    def _arrays(self, inputs: Batch) -> dict[str, Tensor]:
+        """Features; with a base also the inputs themselves, which the V-cycles need."""
+        arrays = self.features(inputs)
+        return arrays if self.config.base is None else {**arrays, **inputs}
+
     def _training_arrays(self, dataset: Dataset) -> dict[str, Tensor]:
-        rows = [self.features(dataset.inputs.rows(slice(i, i + 64)).to(dtype=torch.float32)) for i in range(0, dataset.count, 64)]
+        inputs = dataset.inputs.to(dtype=torch.float32)
+        rows = [self._arrays(inputs.rows(slice(i, i + 64))) for i in range(0, dataset.count, 64)]
         arrays = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
         targets = [dataset.outputs[spec.name] for spec in self.problem.outputs]
         return {**arrays, "target": torch.cat(targets, 1).to(torch.float32)}

@@ -1,0 +1,99 @@
+"""What can be had without learning: the rows that every learner is printed beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from pde_benchmarks.datasets import Dataset
+from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.problem import Batch, Problem
+
+__all__ = ["ClassicalRow", "classical_rows", "seconds_per_sample", "verdict"]
+
+MOST_CYCLES = 12
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class ClassicalRow:
+    """A method without learning: its errors on the test set, and its seconds per sample."""
+
+    name: str
+    metrics: dict[str, float]
+    seconds_per_sample: float
+
+
+def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seconds: float) -> list[ClassicalRow]:
+    """Mean field, a coarse-grid solve, full multigrid, and further V-cycles up to the learner's time per sample.
+
+    Parameters
+    ----------
+    train
+        Where the mean field is taken from.
+    learner_seconds
+        The learner's prediction time per sample; one row beyond it is kept, at least two cycles and at most twelve.
+    """
+    rows = [_row("mean of the training fields", lambda inputs: _mean_field(train, inputs), test)]
+    if not isinstance(problem, EllipticProblem):
+        return rows
+    rows.append(_row("coarse grid (n/4), solved exactly", lambda inputs: problem.first_guess(inputs, "coarse"), test))
+    for cycles in range(MOST_CYCLES + 1):
+        row = _row(_cycles_name(cycles), lambda inputs, k=cycles: problem.full_multigrid(inputs, k), test)  # type: ignore[misc]
+        rows.append(row)
+        if cycles >= 2 and row.seconds_per_sample > learner_seconds:
+            break
+    return rows
+
+
+def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: float) -> str:
+    """Say in words whether a method without learning is as accurate in the learner's time."""
+    affordable = [row for row in rows if row.seconds_per_sample <= learner_seconds]
+    best = min(affordable or rows, key=lambda row: row.metrics["relative_l2"])
+    error, milliseconds = best.metrics["relative_l2"], best.seconds_per_sample * 1e3
+    if error <= learner_error:
+        return (
+            f"Without learning, {best.name} reaches {error:.2e} in {milliseconds:.2f} ms per sample: at least as accurate as the "
+            f"learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). Where the equation is known and this "
+            "cheap to solve, use multigrid."
+        )
+    return (
+        f"The best method without learning in the learner's time, {best.name}, reaches {error:.2e} in {milliseconds:.2f} ms per "
+        f"sample; the learner reaches {learner_error:.2e} in {learner_seconds * 1e3:.2f} ms."
+    )
+
+
+def seconds_per_sample(predict: Callable[[Batch], Batch], inputs: Batch, repeats: int = 3) -> float:
+    """Fastest of ``repeats`` passes over the inputs in batches of 32, after one to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        for rows in _batches(inputs):
+            predict(rows)
+        times.append(time.perf_counter() - began)
+    return min(times[1:]) / max(inputs.count, 1)
+
+
+def _row(name: str, predict: Callable[[Batch], Batch], test: Dataset) -> ClassicalRow:
+    inputs = test.inputs.to(dtype=torch.float32)
+    parts = [predict(rows) for rows in _batches(inputs)]
+    prediction = Batch({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
+    return ClassicalRow(name, test.problem.metrics(prediction, test.outputs), seconds_per_sample(predict, inputs))
+
+
+def _batches(inputs: Batch) -> Iterator[Batch]:
+    for start in range(0, inputs.count, BATCH):
+        yield inputs.rows(slice(start, start + BATCH))
+
+
+def _mean_field(train: Dataset, inputs: Batch) -> Batch:
+    return Batch({name: field.mean(0, keepdim=True).expand(inputs.count, *field.shape[1:]) for name, field in train.outputs.items()})
+
+
+def _cycles_name(cycles: int) -> str:
+    if cycles == 0:
+        return "full multigrid, one pass"
+    return f"full multigrid and {cycles} more V-cycle{'s' if cycles > 1 else ''}"
