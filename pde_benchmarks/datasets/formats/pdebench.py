@@ -29,8 +29,8 @@ def is_pdebench(file: h5py.File) -> bool:
 def record_pdebench(path: Path, file: h5py.File) -> Recording:
     """Darcy: ``nu`` → ``tensor``. Any trajectory: its first frame → its last.
 
-    Several quantities become the channels of ``state``. Trajectories are one array ``tensor (n, t, *grid)``, one array a quantity (``density``, ``Vx``, …), or one group a
-    sample with ``data (t, *grid, channels)``.
+    Several quantities become the channels of ``state``. Trajectories are one array ``tensor (n, t, *grid)``, one array
+    a quantity (``density``, ``Vx``, …), or one group a sample with ``data (t, *grid, channels)``.
     """
     seeds = _seeds(file)
     if seeds:

@@ -1,7 +1,8 @@
 """The Well: scalar, vector and tensor fields of many trajectories, of which the first frame is mapped to the last.
 
 Quantities that change in time are the channels of ``state_first`` → ``state_last``; what is constant in time but
-differs between trajectories (a speed of sound) is a further input. A steady file maps its scalar fields to its vector fields.
+differs between trajectories (a speed of sound) is a further input. A steady file maps its scalar fields to its vector
+fields.
 """
 
 from __future__ import annotations
