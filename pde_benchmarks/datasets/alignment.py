@@ -172,7 +172,7 @@ def _condition(field: Tensor, axis: int) -> str:
     rows = field[:SAMPLES_LOOKED_AT].movedim(axis, 0).double()
     jump = (rows[0] - rows[-1]).abs().mean()
     inside = rows.diff(dim=0).abs().mean()
-    smooth = inside < 0.3 * rows.std()
+    smooth = inside < 0.5 * rows.std()
     return "periodic" if smooth and jump < 2 * inside else "unknown"
 
 
