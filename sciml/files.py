@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sciml.errors import RunError
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "ARRAY_FORMATS",
     "read_json",
     "read_metadata",
     "read_tensors",
     "read_text",
+    "write_arrays",
     "write_bytes",
     "write_figure",
     "write_json",
@@ -110,6 +112,66 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
         whole[name] = plain.clone(memory_format=torch.contiguous_format)
     marks = {_COMPLEX: json.dumps(names), _METADATA: json.dumps(dict(metadata or {}))}
     write_bytes(path, save(whole, marks))
+
+
+def write_arrays(path: Path | str, arrays: Mapping[str, Tensor]) -> None:
+    """Write named arrays in the format that the ending of ``path`` names: .npz, .npy, .h5, .hdf5, .pt or .mat.
+
+    An ``.npy`` file holds the first array only.
+
+    Raises
+    ------
+    RunError
+        If the ending is another one, or as `write_bytes`.
+    """
+    path = Path(path)
+    if path.suffix not in ARRAY_FORMATS:
+        raise RunError(f"{path}: unknown ending {path.suffix!r}: use one of {', '.join(ARRAY_FORMATS)}.")
+    content = BytesIO()
+    ARRAY_FORMATS[path.suffix](content, {name: array.detach().cpu() for name, array in arrays.items()})
+    write_bytes(path, content.getvalue())
+
+
+def _npz(stream: BytesIO, arrays: Mapping[str, Tensor]) -> None:
+    import numpy as np
+
+    np.savez(stream, allow_pickle=False, **{name: array.numpy() for name, array in arrays.items()})
+
+
+def _npy(stream: BytesIO, arrays: Mapping[str, Tensor]) -> None:
+    import numpy as np
+
+    np.save(stream, next(iter(arrays.values())).numpy(), allow_pickle=False)
+
+
+def _hdf5(stream: BytesIO, arrays: Mapping[str, Tensor]) -> None:
+    import h5py
+
+    with h5py.File(stream, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array.numpy())
+
+
+def _pt(stream: BytesIO, arrays: Mapping[str, Tensor]) -> None:
+    import torch
+
+    torch.save(dict(arrays), stream)
+
+
+def _mat(stream: BytesIO, arrays: Mapping[str, Tensor]) -> None:
+    from scipy.io import savemat
+
+    savemat(cast(Any, stream), {name: array.numpy() for name, array in arrays.items()}, do_compression=True)
+
+
+ARRAY_FORMATS: dict[str, Callable[[BytesIO, Mapping[str, Tensor]], None]] = {
+    ".npz": _npz,
+    ".npy": _npy,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".pt": _pt,
+    ".mat": _mat,
+}
 
 
 def read_text(path: Path | str) -> str:

@@ -17,6 +17,7 @@ from pde_benchmarks.problem import Batch, Problem
 from pde_benchmarks.registry import configure, describe_problem, find, rebuild_problem
 from sciml.errors import LearnerError, RunError
 from sciml.files import read_json, read_tensors, write_json, write_tensors
+from sciml.module_state import module_tensors
 
 if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
@@ -104,7 +105,7 @@ class Learner(ABC):
         """Write ``learner.json`` and ``weights.safetensors``, each atomically."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        write_tensors(directory / "weights.safetensors", self.module.state_dict())
+        write_tensors(directory / "weights.safetensors", module_tensors(self.module))
         write_json(directory / "learner.json", self.description())
 
     def read_weights(self, path: Path) -> None:
@@ -116,7 +117,7 @@ class Learner(ABC):
             If names or shapes differ from this learner's.
         """
         found = read_tensors(path)
-        wanted = self.module.state_dict()
+        wanted = module_tensors(self.module)
         missing = sorted(set(wanted) - set(found))
         foreign = sorted(set(found) - set(wanted))
         reshaped = [k for k in wanted if k in found and wanted[k].shape != found[k].shape]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sciml.errors import RunError
 from sciml.files import read_metadata, read_tensors, write_tensors
+from sciml.module_state import module_tensors
 from sciml.training.config import TrainingConfig
 
 __all__ = ["Checkpoint", "fingerprint"]
@@ -29,7 +30,7 @@ def fingerprint(config: TrainingConfig, module: nn.Module, data: Mapping[str, Te
     settings = {key: value for key, value in asdict(config).items() if key not in _WATCHING}
     if config.steps is not None:
         settings.pop("budget_seconds"), settings.pop("clock")
-    layout = {name: [list(value.shape), str(value.dtype)] for name, value in module.state_dict().items()}
+    layout = {name: [list(value.shape), str(value.dtype)] for name, value in module_tensors(module).items()}
     arrays = {name: [list(array.shape), str(array.dtype), _ends(array)] for name, array in data.items()}
     return hashlib.sha256(json.dumps([settings, layout, arrays], sort_keys=True).encode()).hexdigest()
 
@@ -54,7 +55,7 @@ class Checkpoint:
     def write(self, module: nn.Module, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]) -> None:
         """Write module, optimiser and ``progress`` (JSON-ready) atomically; raises RunError as `write_tensors`."""
         state = optimizer.state_dict()
-        tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
+        tensors = {f"module.{name}": value for name, value in module_tensors(module).items()}
         for index, entries in state["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in entries.items()}
         metadata = {"schema": SCHEMA, "identity": self.identity, "progress": dict(progress)}

@@ -1,0 +1,117 @@
+"""The command line: wires the commands, and turns every failure into one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from sciml import __version__
+from sciml.commands.compare import compare
+from sciml.commands.evaluate import evaluate
+from sciml.commands.generate import generate
+from sciml.commands.listing import list_installed
+from sciml.commands.predict import predict
+from sciml.commands.report import report
+from sciml.commands.run import run
+
+__all__ = ["app", "main"]
+
+FAILURE, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="sciml",
+    help="Learn the solution operator of a partial differential equation, and check every answer against the equation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for a failure, 130 for Ctrl-C."""
+    try:
+        result = app(arguments if arguments is not None else sys.argv[1:], prog_name="sciml", standalone_mode=False)
+    except Exception as error:
+        if _debugging():
+            raise
+        # Typer's own complaints about the command line know how to put themselves into words.
+        words = getattr(error, "format_message", None)
+        context = getattr(error, "ctx", None)
+        if words is None:
+            return _complain(f"{type(error).__name__}: {error}", 1)
+        return _complain(
+            f"{words().rstrip('.')}. See `{context.command_path if context else 'sciml'} --help`.", FAILURE
+        )
+    return result if isinstance(result, int) else 0
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with its failures turned into one line and an exit code, unless SCIML_DEBUG=1."""
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except (Exception, KeyboardInterrupt) as error:
+            if _debugging():
+                raise
+            raise typer.Exit(_complain(*_sentence(error))) from None
+
+    return call
+
+
+def _sentence(error: BaseException) -> tuple[str, int]:
+    """One line that says what failed and how to mend it, and the exit code."""
+    from solvers.errors import ScimlError
+
+    match error:
+        case ScimlError():
+            return str(error), FAILURE
+        case KeyboardInterrupt():
+            words = str(error) or "interrupted; the same command goes on where it stopped."
+            return words, 128 + getattr(error, "signal_number", INTERRUPTED - 128)
+        case MemoryError():
+            return "out of memory: use fewer samples, a smaller grid or smaller batches.", FAILURE
+        case RuntimeError() if "memory" in str(error).lower():
+            return "out of memory: use fewer samples, a smaller grid or smaller batches.", FAILURE
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return f"{error.filename or 'writing'}: the disk is full: free some space and try again.", FAILURE
+        case OSError():
+            return f"{error.filename or 'system'}: {error.strerror or error}.", FAILURE
+        case _:
+            hint = "this is a defect of sciml; SCIML_DEBUG=1 shows where"
+            return f"{type(error).__name__}: {error} ({hint}).", 1
+
+
+def _complain(words: str, code: int) -> int:
+    print(f"sciml: {' '.join(words.split())}", file=sys.stderr)
+    return code
+
+
+def _debugging() -> bool:
+    return os.environ.get("SCIML_DEBUG") == "1"
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="show the version and exit")] = False,
+) -> None:
+    """Learn the solution operator of a partial differential equation, and check every answer against the equation."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+app.command(name="list")(guarded(list_installed))
+app.command()(guarded(generate))
+app.command()(guarded(run))
+app.command()(guarded(evaluate))
+app.command()(guarded(predict))
+app.command()(guarded(compare))
+app.command()(guarded(report))

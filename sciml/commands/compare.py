@@ -1,0 +1,58 @@
+"""``sciml compare``: several learners, several seeds, one budget."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["compare"]
+
+Settings = list[str] | None
+
+
+def compare(
+    problem: Annotated[str, typer.Argument(help="name of a problem, see `sciml list problems`")],
+    learners: Annotated[str, typer.Option(help="learners, comma-separated")],
+    seeds: Annotated[int, typer.Option(help="how many seeds: 0, 1, …")] = 3,
+    budget: Annotated[str, typer.Option(help="training time of every learner and seed, e.g. 60s or 2min")] = "120s",
+    steps: Annotated[int | None, typer.Option(help="training steps instead of a budget (deterministic)")] = None,
+    samples: Annotated[int, typer.Option(help="training samples")] = 1024,
+    test_samples: Annotated[int, typer.Option(help="test samples")] = 200,
+    problem_settings: Annotated[
+        Settings, typer.Option("--problem-set", help="key=value of the problem; repeatable")
+    ] = None,
+    training: Annotated[Settings, typer.Option("--training-set", help="key=value of the training; repeatable")] = None,
+    threads: Annotated[int | None, typer.Option(help="processor threads")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; runs/compare-PROBLEM")] = None,
+) -> None:
+    """Train several learners on the same data for the same time, and show mean and spread over seeds.
+
+    Given again, the command goes on where it stopped.
+    """
+    from sciml.commands.console import Terminal, show, table
+    from sciml.commands.values import names, seconds
+    from sciml.commands.values import settings as parsed
+    from sciml.experiments import Comparison, Experiment
+    from sciml.experiments.comparison import COMPARISON_COLUMNS, comparison_rows
+
+    base = Experiment(
+        learner="",
+        problem=problem,
+        problem_settings=parsed(problem_settings),
+        budget_seconds=seconds(budget),
+        steps=steps,
+        training=parsed(training),
+        samples=samples,
+        test_samples=test_samples,
+        threads=threads,
+    )
+    directory = output or Path("runs") / f"compare-{problem}"
+    comparison = Comparison(base, tuple(names(learners) or ()), tuple(range(seeds)), directory)
+    result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
+    table(f"{problem}, {seeds} seeds, mean ± standard deviation", COMPARISON_COLUMNS, comparison_rows(result))
+    show(f"report: {directory / 'report.html'}")
+    show(f"numbers: {directory / 'comparison.json'}")

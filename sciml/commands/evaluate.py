@@ -1,0 +1,40 @@
+"""``sciml evaluate``: errors of a trained run, on its own test sets or on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="run directory")],
+    data: Annotated[list[Path] | None, typer.Option(help="file of pairs; repeatable; the run's own if none")] = None,
+    input_name: Annotated[str | None, typer.Option(help="name of the input array in the files")] = None,
+    output_name: Annotated[str | None, typer.Option(help="name of the output array in the files")] = None,
+    alignment: Annotated[
+        str | None, typer.Option(help="where the grid points lie: cell, vertex, interior or left")
+    ] = None,
+) -> None:
+    """Measure a trained learner on test data, and print a table of its errors."""
+    from sciml.commands.console import Terminal, show, table
+    from sciml.experiments import read_tests, reopen
+    from sciml.runs import Run
+
+    opened = Run.open(run)
+    if data:
+        learner = opened.load_learner()
+        tests, found = read_tests(data, learner.problem, input_name, output_name, alignment)
+        for sentence in found:
+            show(sentence)
+    else:
+        _, own, learners = reopen(opened, Terminal())
+        learner, tests = next(iter(learners.values())), own.tests
+    errors = {name: learner.evaluate(dataset) for name, dataset in tests.items()}
+    keys = list(dict.fromkeys(key for values in errors.values() for key in values))
+    rows = [[key, *(values.get(key) for values in errors.values())] for key in keys]
+    rows.append(["samples", *(dataset.count for dataset in tests.values())])
+    table(f"{learner.name} in {run}", ("error", *errors), rows)

@@ -1,0 +1,31 @@
+"""``sciml generate``: a data set in one HDF5 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["generate"]
+
+
+def generate(
+    problem: Annotated[str, typer.Argument(help="name of the problem, see `sciml list problems`")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="HDF5 file to write")],
+    count: Annotated[int, typer.Option(help="number of samples")] = 1024,
+    seed: Annotated[int, typer.Option(help="seed of the random inputs")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the problem; repeatable")] = None,
+) -> None:
+    """Draw inputs of a problem and solve them; an interrupted generation goes on where it stopped."""
+    from pde_benchmarks import datasets
+    from sciml.commands.console import Terminal, show
+    from sciml.commands.values import settings as parsed
+    from sciml.experiments import build_problem
+
+    posed = build_problem(problem, parsed(settings))
+    with Terminal().bar(f"{problem}: {count} samples") as advance:
+        dataset = datasets.generate(posed, count, seed, output, progress=lambda done, total: advance(done / total, ""))
+    for row in dataset.describe():
+        show(f"{row.role} {row.field!r}, shape {row.shape}, {row.dtype}, from {row.min:.4g} to {row.max:.4g}")
+    show(f"{dataset.count} samples in {output}")

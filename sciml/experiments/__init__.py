@@ -1,0 +1,32 @@
+"""Experiments: a learner, its baselines and its data, trained under one budget, measured and told in a report."""
+
+from sciml.experiments.comparison import Comparison
+from sciml.experiments.conduct import Outcome, conduct, present, reopen
+from sciml.experiments.data import ExperimentData, Silent, Watcher, fields_of, read_tests, with_data
+from sciml.experiments.experiment import Experiment, build_problem, default_baselines, default_learner, training_config
+from sciml.experiments.measure import measure, train
+from sciml.experiments.story import COLUMNS, Story, table_rows
+
+__all__ = [
+    "COLUMNS",
+    "Comparison",
+    "Experiment",
+    "ExperimentData",
+    "Outcome",
+    "Silent",
+    "Story",
+    "Watcher",
+    "build_problem",
+    "conduct",
+    "default_baselines",
+    "default_learner",
+    "fields_of",
+    "measure",
+    "present",
+    "read_tests",
+    "reopen",
+    "table_rows",
+    "train",
+    "training_config",
+    "with_data",
+]

@@ -1,0 +1,158 @@
+"""Several learners and several seeds under one budget, each in a run directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+
+from pde_benchmarks.registry import configure, find
+from sciml.errors import ConfigurationError
+from sciml.experiments.conduct import plain_rows, reference_rows
+from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
+from sciml.experiments.experiment import Experiment, build_problem, training_config
+from sciml.experiments.measure import measure, train
+from sciml.figures import error_against, training_curves
+from sciml.files import write_figure, write_json, write_text
+from sciml.learner import learner_types
+from sciml.report import Cell, Section, Table, render_report
+from sciml.runs import Run, hardware, versions
+from sciml.training import History
+
+__all__ = ["COMPARISON_COLUMNS", "Comparison", "comparison_rows"]
+
+SCHEMA = 1
+COMPARISON_COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)")
+_L2, _H1 = f"test.{TEST}.relative_l2", f"test.{TEST}.relative_h1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison of learners.
+
+    Parameters
+    ----------
+    base
+        The experiment that all have in common; its learner and seed are replaced.
+    learners, seeds
+        Every learner is trained with every seed, on the same data.
+    directory
+        Holds one run ``LEARNER-seedS`` each, ``comparison.json``, ``figures/`` and ``report.html``.
+
+    Raises
+    ------
+    ConfigurationError
+        If no or an unknown learner is named, one that does not accept the problem, or no seed.
+    """
+
+    base: Experiment
+    learners: tuple[str, ...]
+    seeds: tuple[int, ...]
+    directory: Path
+
+    def __post_init__(self) -> None:
+        if not self.learners or not self.seeds:
+            raise ConfigurationError("nothing to compare: name at least one learner and one seed.")
+        problem = build_problem(str(self.base.problem), self.base.problem_settings)
+        for name in self.learners:
+            kind = find(learner_types(), name, "learner")
+            training_config(self.base, kind)
+            refusal = kind.accepts(problem)
+            if refusal is not None:
+                raise ConfigurationError(f"{name} cannot learn {problem.name}: {refusal}")
+
+    def carry_out(self, watcher: Watcher, command: str = "") -> dict[str, Any]:
+        """Train and measure what is not measured yet; write and return the content of ``comparison.json``."""
+        if self.base.threads is not None:
+            torch.set_num_threads(self.base.threads)
+        data = with_data(self.base, watcher)
+        measured: dict[str, list[dict[str, Any]]] = {name: [] for name in self.learners}
+        histories: dict[str, History] = {}
+        for seed in self.seeds:
+            for name in self.learners:
+                run, metrics = self._one(name, seed, data, watcher)
+                measured[name].append(metrics)
+                histories[f"{name}/{seed}"] = run.history()
+        slowest = max(fmean(m["predict_ms_per_sample"] for m in runs) for runs in measured.values())
+        result = {
+            "schema": SCHEMA,
+            "command": command,
+            "experiment": {**self.base.plain(), "learner": None, "seed": None},
+            "seeds": list(self.seeds),
+            "learners": {name: _summary(runs) for name, runs in measured.items()},
+            "without_learning": plain_rows(reference_rows(data, slowest)),
+            "hardware": hardware(),
+            "versions": versions(),
+        }
+        self._write(result, histories)
+        return result
+
+    def _one(self, name: str, seed: int, data: ExperimentData, watcher: Watcher) -> tuple[Run, dict[str, Any]]:
+        """Train and measure one learner with one seed, or read what an earlier call measured."""
+        experiment: Experiment = configure(Experiment, {**self.base.plain(), "learner": name, "seed": seed})
+        directory = self.directory / f"{name}-seed{seed}"
+        run = Run.create(directory, experiment.plain())
+        if not (directory / "metrics.json").is_file():
+            watcher.say(f"{name}, seed {seed}")
+            learner = train(run, experiment, data, watcher)
+            run.write_metrics(measure(run, learner, data.tests))
+        return run, run.metrics()
+
+    def _write(self, result: dict[str, Any], histories: Mapping[str, History]) -> None:
+        write_json(self.directory / "comparison.json", result)
+        curves = {name: history.rows for name, history in histories.items()}
+        figures = {"seconds": training_curves(curves)}
+        points = {
+            name: [[v["parameters"]["value"], v[_L2]["value"], v[_L2]["spread"] or 0.0]]
+            for name, v in result["learners"].items()
+        }
+        figures["parameters"] = error_against(points, "parameters")
+        (self.directory / "figures").mkdir(exist_ok=True)
+        for name, figure in figures.items():
+            write_figure(self.directory / "figures" / f"{name}.png", figure)
+        title = f"{self.base.problem}: {', '.join(self.learners)}"
+        captions = {
+            "seconds": "Error against training seconds, one curve a seed.",
+            "parameters": "Test error against parameters; the bar is the standard deviation over seeds.",
+        }
+        shown = {captions[name]: figure for name, figure in figures.items()}
+        table = Table(
+            COMPARISON_COLUMNS, comparison_rows(result), f"{len(self.seeds)} seeds, mean ± standard deviation."
+        )
+        sections = [Section("Result", table=table), Section("Curves", figures=shown)]
+        if result["command"]:
+            sections.append(Section("How to repeat it", result["command"]))
+        write_text(self.directory / "report.html", render_report(title, sections))
+
+
+def comparison_rows(result: Mapping[str, Any]) -> list[list[Cell]]:
+    """One row a learner and a solver without learning, under `COMPARISON_COLUMNS`."""
+    rows: list[list[Cell]] = []
+    for name, values in result["learners"].items():
+        keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample")
+        rows.append([name, *(_with_spread(values[key]) if key in values else None for key in keys)])
+    for label, values in result["without_learning"].items():
+        rows.append([label, values["relative_l2"], values["relative_h1"], 0, 0, values["predict_ms_per_sample"]])
+    return rows
+
+
+def _summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mean, standard deviation and single values over seeds, of every number that all runs have."""
+    keys = [k for k, v in runs[0].items() if isinstance(v, int | float) and all(k in other for other in runs)]
+    return {
+        key: {
+            "value": fmean(run[key] for run in runs),
+            "spread": stdev(run[key] for run in runs) if len(runs) > 1 else None,
+            "values": [run[key] for run in runs],
+        }
+        for key in keys
+    }
+
+
+def _with_spread(entry: Mapping[str, Any]) -> Cell:
+    value, spread = entry["value"], entry["spread"]
+    return f"{value:.3g} ± {spread:.1g}" if spread else float(value)

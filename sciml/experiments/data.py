@@ -1,0 +1,210 @@
+"""The data of an experiment: generated from its problem, or read from the files people have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from pde_benchmarks.datasets import Dataset, cached, detect_alignment, read_dataset
+from pde_benchmarks.errors import DatasetError
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
+from sciml.errors import ConfigurationError
+from sciml.experiments.experiment import Experiment, build_problem
+
+__all__ = ["ExperimentData", "Silent", "Watcher", "fields_of", "generated", "read_tests", "recorded", "with_data"]
+
+# Data belongs to the problem, not to the run: every run and every learner sees the same samples.
+TRAINING_SEED, VALIDATION_SEED, TEST_SEED = 0, 1, 2
+VALIDATION_SAMPLES = 64
+TEST, FINER = "held_out", "double_resolution"
+
+Advance = Callable[[float, str], None]
+
+
+class Watcher(Protocol):
+    """Whoever follows a long job: a terminal, or nobody."""
+
+    def say(self, text: str) -> None:
+        """A sentence."""
+
+    def bar(self, title: str) -> AbstractContextManager[Advance]:
+        """A progress bar; what it yields is called with the fraction that is done and a short text."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def bar(self, title: str) -> Iterator[Advance]:
+        """Nothing."""
+        yield lambda fraction, text: None
+
+
+@dataclass(frozen=True)
+class ExperimentData:
+    """What learners are trained, watched and tested on.
+
+    Parameters
+    ----------
+    problem
+        What the learner is built for.
+    train, validation
+        The learner learns from the first; the second is only watched.
+    tests
+        Held-out sets by name: the stems of files, or ``held_out`` and ``double_resolution`` (the same fields).
+    found
+        What was found in files, one sentence each.
+    """
+
+    problem: Problem
+    train: Dataset
+    validation: Dataset
+    tests: dict[str, Dataset]
+    found: list[str] = field(default_factory=list)
+
+
+def with_data(experiment: Experiment, watcher: Watcher) -> ExperimentData:
+    """Generate or read the experiment's data; raises what the data sets raise."""
+    return recorded(experiment) if experiment.data is not None else generated(experiment, watcher)
+
+
+def generated(experiment: Experiment, watcher: Watcher) -> ExperimentData:
+    """Training, validation and test samples of the experiment's problem, from the cache where they are there."""
+    assert experiment.problem is not None  # Experiment saw to it
+    problem = build_problem(experiment.problem, experiment.problem_settings)
+    count = experiment.test_samples
+    jobs = {
+        "training": (problem, experiment.samples, TRAINING_SEED),
+        "validation": (problem, min(VALIDATION_SAMPLES, experiment.samples), VALIDATION_SEED),
+        TEST: (problem, count, TEST_SEED),
+    }
+    finer = _finer(problem)
+    if finer is not None:
+        jobs[FINER] = (finer, count, TEST_SEED)
+    sets = {}
+    for name, (law, samples, seed) in jobs.items():
+        with watcher.bar(f"{problem.name}: {samples} {name.replace('_', '-')} samples") as advance:
+            sets[name] = cached(law, samples, seed, progress=partial(_advance, advance))
+    train, validation = sets.pop("training"), sets.pop("validation")
+    return ExperimentData(problem, train, validation, sets)
+
+
+def recorded(experiment: Experiment) -> ExperimentData:
+    """Pairs read from files; the last samples of the training file are kept back for validation.
+
+    Where the grid points lie is taken from the option, or else from test files that hold the same fields at two
+    resolutions, or else from the training file itself.
+    """
+    names = (experiment.input_name, experiment.output_name, experiment.alignment)
+    whole = _read(Path(str(experiment.data)), *names)
+    tests = [_renamed(_read(Path(path), *names), whole.problem) for path in experiment.test_data]
+    found = [sentence for dataset in (whole, *tests) for sentence in _found(dataset)]
+    if experiment.alignment is None:
+        whole, sentence = _aligned(whole, tests)
+        found.append(sentence)
+    kept_back = min(VALIDATION_SAMPLES, whole.count // 10)
+    train, validation = whole.split(whole.count - kept_back) if kept_back else (whole, whole)
+    return ExperimentData(whole.problem, train, validation, _by_stem(experiment.test_data, tests), found)
+
+
+def read_tests(
+    paths: Sequence[Path], problem: Problem, input_name: str | None, output_name: str | None, alignment: str | None
+) -> tuple[dict[str, Dataset], list[str]]:
+    """Files of pairs to test a learner of ``problem`` on, by stem, and what was found in them."""
+    tests = [_renamed(_read(path, input_name, output_name, alignment), problem) for path in paths]
+    return _by_stem(paths, tests), [sentence for dataset in tests for sentence in _found(dataset)]
+
+
+def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where: str) -> Batch:
+    """``batch`` under the names of ``specs``: by name, or by their order where the file calls them otherwise.
+
+    Raises
+    ------
+    DatasetError
+        If the numbers of fields differ.
+    """
+    wanted = [spec.name for spec in specs]
+    if all(name in batch for name in wanted):
+        return Batch({name: batch[name] for name in wanted})
+    if len(batch) != len(wanted):
+        raise DatasetError(f"{where}: fields {', '.join(batch)}, but {problem.name} has {', '.join(wanted)}.")
+    return Batch(dict(zip(wanted, batch.values(), strict=True)))
+
+
+def _read(path: Path, input_name: str | None, output_name: str | None, alignment: str | None) -> Dataset:
+    return read_dataset(path, inputs=input_name, outputs=output_name, alignment=alignment)
+
+
+def _renamed(test: Dataset, problem: Problem) -> Dataset:
+    """A test set under the field names of the training data."""
+    inputs = fields_of(problem, test.inputs, problem.inputs, test.name)
+    outputs = fields_of(problem, test.outputs, problem.outputs, test.name)
+    return Dataset(test.problem, inputs, outputs, test.name)
+
+
+def _aligned(whole: Dataset, tests: Sequence[Dataset]) -> tuple[Dataset, str]:
+    """The training data with the alignment of its grid, and one sentence on how it is known."""
+    pairs = [(a, b) for a in tests for b in tests if _size(a) < _size(b)]
+    for coarse, fine in pairs:
+        alignment, why = detect_alignment(coarse, fine)
+        if alignment is not None:
+            break
+    else:
+        alignment, why = detect_alignment(whole)
+    problem = whole.problem
+    if alignment is not None and isinstance(problem, RecordedProblem):
+        inputs, outputs = (
+            tuple(_spec_aligned(spec, alignment) for spec in specs) for specs in (problem.inputs, problem.outputs)
+        )
+        problem = replace(problem, input_specs=inputs, output_specs=outputs)
+    advice = "" if alignment is not None else " Another resolution can only be predicted with --alignment."
+    return replace(whole, problem=problem), f"grid points: {alignment or 'unknown'}: {why}{advice}"
+
+
+def _spec_aligned(spec: FieldSpec, alignment: str) -> FieldSpec:
+    grid = spec.support
+    return replace(spec, support=replace(grid, alignment=alignment)) if isinstance(grid, Grid) else spec
+
+
+def _size(dataset: Dataset) -> int:
+    (field, *_) = dataset.outputs.values()
+    return field[0].numel()
+
+
+def _found(dataset: Dataset) -> list[str]:
+    rows = [
+        f"{dataset.name}: {row.role} {row.field!r}, shape {row.shape}, {row.dtype}, from {row.min:.4g} to {row.max:.4g}"
+        for row in dataset.describe()
+    ]
+    return rows + [f"{dataset.name}: {remark}" for remark in dataset.check()]
+
+
+def _by_stem(paths: Sequence[Path | str], datasets: Sequence[Dataset]) -> dict[str, Dataset]:
+    named: dict[str, Dataset] = {}
+    for path, dataset in zip(paths, datasets, strict=True):
+        stem = Path(path).stem
+        if stem in named:
+            raise ConfigurationError(f"two test files are called {stem!r}: metrics go by this name, so rename one.")
+        named[stem] = dataset
+    return named
+
+
+def _advance(advance: Advance, done: int, wanted: int) -> None:
+    advance(done / wanted, "")
+
+
+def _finer(problem: Problem) -> Problem | None:
+    """The same problem at twice the resolution, where it offers one."""
+    at_resolution = getattr(problem, "at_resolution", None)
+    resolution = getattr(problem, "resolution", None)
+    if at_resolution is None or resolution is None:
+        return None
+    finer: Problem = at_resolution(2 * resolution)
+    return finer

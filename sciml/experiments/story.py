@@ -1,0 +1,204 @@
+"""What an experiment showed: figures, and the page that tells it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pde_benchmarks.datasets import Dataset
+from pde_benchmarks.metrics import relative_l2
+from pde_benchmarks.problem import Batch
+from sciml.classical import ClassicalRow, verdict
+from sciml.experiments.data import FINER, ExperimentData
+from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
+from sciml.learner import Learner
+from sciml.report import Cell, Section, Table, render_report
+from sciml.runs import Run
+from sciml.training import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLUMNS", "Story", "table_rows", "write_story"]
+
+COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)", "2× finer L²")
+BRIEF = 4
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything that the report is made of.
+
+    Parameters
+    ----------
+    data
+        What was trained and tested on.
+    learners, histories, measured
+        By name, the run's own learner first.
+    reference
+        Rows without learning.
+    certificate
+        Estimated and true errors of the run's own learner on the first test set, where the equation is known.
+    """
+
+    data: ExperimentData
+    learners: dict[str, Learner]
+    histories: dict[str, History]
+    measured: dict[str, dict[str, Any]]
+    reference: list[ClassicalRow]
+    certificate: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def test(self) -> tuple[str, Dataset]:
+        """The first test set, with its name."""
+        return next(iter(self.data.tests.items()))
+
+
+def table_rows(story: Story, brief: bool = False) -> list[list[Cell]]:
+    """One row a learner and a solver without learning, under `COLUMNS`; ``predict`` is per sample.
+
+    A brief table leaves out the solvers between the first three and the last.
+    """
+    without = story.reference
+    if brief and len(without) > BRIEF:
+        without = [*without[: BRIEF - 1], without[-1]]
+    name, _ = story.test
+    rows: list[list[Cell]] = []
+    for learner, values in story.measured.items():
+        tests = values["test"]
+        rows.append(
+            [
+                learner,
+                tests[name].get("relative_l2"),
+                tests[name].get("relative_h1"),
+                values["parameters"],
+                values["train_seconds"],
+                values["predict_ms_per_sample"],
+                tests.get(FINER, {}).get("relative_l2"),
+            ]
+        )
+    for row in without:
+        errors = (row.metrics.get("relative_l2"), row.metrics.get("relative_h1"))
+        rows.append([row.name, *errors, 0, 0, 1e3 * row.seconds_per_sample, None])
+    return rows
+
+
+def write_story(run: Run, story: Story) -> Path:
+    """Write the figures and then the report, and return the report's path."""
+    errors = {name: _errors(learner, story.test[1]) for name, learner in story.learners.items()}
+    figures: dict[str, Figure] = {}
+    if all(any(row["validation_error"] is not None for row in h.rows) for h in story.histories.values()):
+        figures["training"] = training_curves({name: history.rows for name, history in story.histories.items()})
+    if all(len(values) and bool((values > 0).all()) for values in errors.values()):
+        figures["errors"] = error_histogram({name: values.numpy() for name, values in errors.items()})
+    fields = _field_figure(story, errors)
+    if fields is not None:
+        figures["fields"] = fields
+    if story.certificate is not None:
+        figures["certificate"] = certificate_scatter(*(errors.numpy() for errors in story.certificate))
+    for name, figure in figures.items():
+        run.write_figure(name, figure)
+    problem = story.data.problem.name
+    page = render_report(f"{next(iter(story.learners))} on {problem}", _sections(run, story, figures))
+    return run.write_report(page)
+
+
+def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Section]:
+    captions = {
+        "fields": "The test sample of median error: what goes in, the reference, predictions and their errors.",
+        "errors": "Relative L² errors of single test samples.",
+        "certificate": "Error estimated from the equation alone against the true error, one point a test sample.",
+        "training": "Validation error and training loss against the seconds charged to the budget.",
+    }
+    shown = {captions[name]: figures[name] for name in captions if name in figures}
+    table = Table(COLUMNS, table_rows(story), f"Errors on {story.test[0]}, mean over {story.test[1].count} samples.")
+    sections = [Section("Result", _verdict(story), table), Section("Figures", figures=shown)]
+    if len(story.data.tests) > 1:
+        sections.append(Section("Every test set", _on_resolution(run, story), _every_test(story)))
+    return [*sections, Section("How to repeat it", _repetition(run), _settings(run))]
+
+
+def _verdict(story: Story) -> str:
+    """Who is best, in words, the solvers without learning included."""
+    name, _ = story.test
+    learned = {learner: values["test"][name]["relative_l2"] for learner, values in story.measured.items()}
+    own, *others = learned
+    sentences = [f"{own} reaches a relative L² error of {learned[own]:.2e} on {name}."]
+    for other in others:
+        ratio = learned[own] / learned[other]
+        word = "smaller than" if ratio < 1 else "as large as" if ratio == 1 else "larger than"
+        factor = max(ratio, 1 / ratio) if ratio else float("inf")
+        sentences.append(f"That is {factor:.3g} times {word} the {learned[other]:.2e} of {other}, same budget.")
+    if story.reference:
+        seconds = story.measured[own]["predict_ms_per_sample"] / 1e3
+        sentences.append(verdict(story.reference, learned[own], seconds))
+    return " ".join(sentences)
+
+
+def _on_resolution(run: Run, story: Story) -> str:
+    direct = run.metrics().get(f"{FINER}_without_anchoring.relative_l2")
+    if direct is None:
+        return ""
+    return (
+        "The finer grid is brought to the training grid, predicted there and interpolated back (anchored evaluation). "
+        f"Applied on the finer grid as it is, the same network has an error of {direct:.2e}."
+    )
+
+
+def _every_test(story: Story) -> Table:
+    metrics = list(dict.fromkeys(k for v in story.measured.values() for t in v["test"].values() for k in t))
+    rows: list[list[Cell]] = [
+        [learner, name, *(errors.get(metric) for metric in metrics)]
+        for learner, values in story.measured.items()
+        for name, errors in values["test"].items()
+    ]
+    return Table(["learner", "test set", *(metric.replace("_", " ") for metric in metrics)], rows)
+
+
+def _repetition(run: Run) -> str:
+    config = run.config
+    command = config.get("command") or "sciml run --config config.yaml"
+    hardware = config["hardware"]
+    machine = f"{hardware['cpu']}, {hardware['cores']} cores, " + (hardware["gpu"] or "no GPU")
+    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    return f"{command}\n\nMachine: {machine}.\n\nVersions: {versions}."
+
+
+def _settings(run: Run) -> Table:
+    rows: list[list[Cell]] = [[key, str(value)] for key, value in run.experiment.items() if value not in (None, {}, [])]
+    return Table(["setting", "value"], rows)
+
+
+def _errors(learner: Learner, test: Dataset) -> Tensor:
+    """Relative L² error of every sample, over all output fields together."""
+    prediction = learner.predict(test.inputs).mean
+    stacked = [
+        torch.cat([batch[name].flatten(1) for name in test.outputs], 1)[:, None] for batch in (prediction, test.outputs)
+    ]
+    errors = relative_l2(*stacked)
+    return errors[~errors.isnan()]
+
+
+def _field_figure(story: Story, errors: Mapping[str, Tensor]) -> Figure | None:
+    """Input, reference, predictions and errors of one sample, the one whose error is the median; 1-D and 2-D only."""
+    _, test = story.test
+    own = errors[next(iter(story.learners))]
+    row = int(own.argsort()[len(own) // 2]) if len(own) == test.count else 0
+    sample = test.rows(slice(row, row + 1))
+    if any(array.ndim not in (3, 4) for array in (*sample.inputs.values(), *sample.outputs.values())):
+        return None
+    name = next(iter(sample.outputs))
+    truth = sample.outputs[name][0, 0]
+    panels = {field: array[0, 0].numpy() for field, array in sample.inputs.items()}
+    panels[f"{name}, reference"] = truth.numpy()
+    for learner, model in list(story.learners.items())[:3]:
+        prediction: Batch = model.predict(sample.inputs).mean
+        panels[f"{learner} prediction"] = prediction[name][0, 0].numpy()
+        panels[f"{learner} error"] = (prediction[name][0, 0] - truth).numpy()
+    title = f"{story.data.problem.name}: held-out sample {row}"
+    return field_comparison(panels, title)

@@ -1,0 +1,363 @@
+"""The command line does what it says, and says in one line why it cannot."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from sciml.cli import main
+from sciml.commands.values import names, seconds, settings
+from sciml.errors import ConfigurationError
+from sciml.learner import learner_types
+from sciml.training import Trainer
+
+QUICK = ["--steps", "60", "--samples", "32", "--test-samples", "8", "--baselines", "twin"]
+
+
+def run_quickly(directory, *more):
+    return main(["run", "doubling", "--learner", "factor", *QUICK, "-o", str(directory), *more])
+
+
+def complaint(capsys, arguments, code=2):
+    """The one line that a failing command writes."""
+    assert main([str(argument) for argument in arguments]) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    spoken = [line for line in lines if line.startswith("sciml:")]
+    assert len(spoken) == 1
+    assert "Traceback" not in "".join(lines)
+    return spoken[0]
+
+
+def pairs(path, count=24, size=8, factor=2.0, seed=0):
+    x = np.random.default_rng(seed).random((count, 1, size, size)).astype(np.float32) + 0.5
+    np.savez(path, x=x, y=factor * x)
+    return path
+
+
+def test_a_run_trains_measures_and_reports(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path / "run") == 0
+    printed = capsys.readouterr()
+    assert "report:" in printed.out
+    assert "factor" in printed.out
+    assert "twin" in printed.out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test.held_out.relative_l2"] == metrics["test"]["held_out"]["relative_l2"] < 0.05
+    assert metrics["test.double_resolution.relative_l2"] < 0.05
+    assert metrics["parameters"] == 1
+    assert metrics["train_seconds"] > 0
+    assert metrics["baselines"]["twin"]["test.held_out.relative_l2"] < 0.05
+    assert any("mean" in name for name in metrics["without_learning"])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "twin" in page
+    assert "data:image/png;base64" in page
+    assert {p.name for p in (tmp_path / "run" / "figures").iterdir()} == {"training.png", "errors.png", "fields.png"}
+
+    assert "a finished run is there" in complaint(
+        capsys, ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path / "run"]
+    )
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "relative_l2" in capsys.readouterr().out
+    (tmp_path / "run" / "report.html").unlink()
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "report.html").read_text()
+    assert "report:" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_goes_on_by_itself(tiny, tmp_path, capsys, monkeypatch):
+    before = Trainer.__init__
+
+    def impatient(self, config, directory, progress):
+        def interrupt(state):
+            if state.step == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        before(self, config, directory, interrupt)
+
+    monkeypatch.setattr(Trainer, "__init__", impatient)
+    line = complaint(capsys, ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path / "run"], code=130)
+    assert "the same command goes on from" in line
+    monkeypatch.setattr(Trainer, "__init__", before)
+    assert run_quickly(tmp_path / "run") == 0
+    assert "it goes on" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("**/checkpoint*"))
+    assert run_quickly(tmp_path / "straight") == 0
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("run", "straight")]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_is_repeated_from_its_configuration(tiny, tmp_path):
+    assert run_quickly(tmp_path / "first", "--seed", "5", "--set", "start=0.5") == 0
+    config = str(tmp_path / "first" / "config.yaml")
+    assert main(["run", "--config", config, "-o", str(tmp_path / "second")]) == 0
+    first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("first", "second"))
+    assert first == second
+
+
+def test_recorded_data_is_described_and_learned(tiny, tmp_path, capsys):
+    train, near, far = (
+        pairs(tmp_path / "train.npz"),
+        pairs(tmp_path / "near.npz", 6),
+        pairs(tmp_path / "far.npz", 5, 16),
+    )
+    command = ["run", "--data", train, "--test-data", near, "--test-data", far, "--learner", "factor", "--steps", "80"]
+    assert main([*map(str, command), "-o", str(tmp_path / "run")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "train: input 'x', shape (24, 1, 8, 8), float32, from 0.5" in printed
+    assert "grid points:" in printed
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test.near.relative_l2"] < 0.05
+    assert metrics["test.far.relative_l2"] < 0.05
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(near)]) == 0
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".h5", ".pt", ".mat"])
+def test_predictions_come_in_the_format_of_the_input(tiny, tmp_path, ending):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    source = pairs(tmp_path / "in.npz", 3)
+    output = tmp_path / f"out{ending}"
+    assert main(["predict", str(tmp_path / "run"), "--input", str(source), "--input-name", "x", "-o", str(output)]) == 0
+    match ending:
+        case ".npz":
+            found = np.load(output)["answer"]
+        case ".npy":
+            found = np.load(output)
+        case ".h5":
+            with h5py.File(output) as file:
+                found = file["answer"][()]
+        case ".pt":
+            found = torch.load(output, weights_only=True)["answer"].numpy()
+        case _:
+            from scipy.io import loadmat
+
+            found = loadmat(output)["answer"]
+    np.testing.assert_allclose(found, 2 * np.load(source)["x"], rtol=0.05)
+
+
+def test_without_an_ending_the_output_takes_the_inputs(tiny, tmp_path):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    source = pairs(tmp_path / "in.npz", 3)
+    assert main(["predict", str(tmp_path / "run"), "--input", str(source), "-o", str(tmp_path / "out")]) == 0
+    assert np.load(tmp_path / "out.npz")["answer"].shape == (3, 1, 8, 8)
+
+
+def test_a_certificate_polishes_the_prediction(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
+    quick = ["--steps", "2", "--samples", "8", "--test-samples", "4", "--baselines", "none"]
+    small = ["--problem-set", "resolution=16", "--set", "levels=11 20"]
+    assert main(["run", "darcy", *quick, *small, "-o", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["estimate_over_error.smallest"] <= metrics["estimate_over_error.median"]
+    assert 0.2 < metrics["estimate_over_error.median"] < 2
+    assert (tmp_path / "run" / "figures" / "certificate.png").exists()
+    assert main(["generate", "darcy", "--count", "2", "--set", "resolution=16", "-o", str(tmp_path / "a.h5")]) == 0
+    command = ["predict", str(tmp_path / "run"), "--input", str(tmp_path / "a.h5"), "-o", str(tmp_path / "u.npz")]
+    assert main([*command, "--certify", "1e-8"]) == 0
+    assert "iterations" in capsys.readouterr().out
+    answer = np.load(tmp_path / "u.npz")
+    with h5py.File(tmp_path / "a.h5") as file:
+        truth = file["outputs/solution"][()]
+    assert answer["polished_residual"].max() <= 1e-8
+    assert np.linalg.norm(answer["solution"] - truth) <= 1e-6 * np.linalg.norm(truth)
+    assert "between 0 and 1" in complaint(capsys, [*command, "--certify", "2"])
+
+
+def test_a_comparison_has_every_learner_and_seed_and_goes_on(tiny, tmp_path, capsys):
+    command = ["compare", "doubling", "--learners", "factor,twin", "--seeds", "2", "--steps", "40"]
+    command += ["--samples", "16", "--test-samples", "4", "-o", str(tmp_path / "c")]
+    assert main(command) == 0
+    result = json.loads((tmp_path / "c" / "comparison.json").read_text())
+    entry = result["learners"]["twin"]["test.held_out.relative_l2"]
+    assert entry["value"] == pytest.approx(np.mean(entry["values"]))
+    assert len(entry["values"]) == len(result["seeds"]) == 2
+    assert entry["spread"] is not None
+    assert (tmp_path / "c" / "report.html").exists()
+    assert {p.name for p in (tmp_path / "c" / "figures").iterdir()} == {"seconds.png", "parameters.png"}
+    before = (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns
+    assert main(command) == 0
+    assert (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_what_is_installed_is_listed(tiny, capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("factor", "start=1.0", "doubling", "resolution=8", "mgno", "darcy"))
+    assert main(["list", "problems"]) == 0
+    assert "twin" not in capsys.readouterr().out
+
+
+def test_generation_writes_one_file(tiny, tmp_path, capsys):
+    command = [
+        "generate",
+        "doubling",
+        "--count",
+        "5",
+        "--seed",
+        "3",
+        "-o",
+        str(tmp_path / "d.h5"),
+        "--set",
+        "resolution=4",
+    ]
+    assert main(command) == 0
+    assert "5 samples" in capsys.readouterr().out
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert file["outputs/answer"].shape == (5, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "dracy"], ["unknown problem 'dracy'", "doubling"]),
+        (["run", "doubling", "--learner", "mango"], ["unknown learner 'mango'", "factor", "twin"]),
+        (["run", "doubling", "--learner", "factor", "--set", "begin=1"], ["unknown key 'begin'", "start"]),
+        (["run", "doubling", "--learner", "factor", "--set", "start=red"], ["FactorConfig.start", "red"]),
+        (["run", "doubling", "--learner", "factor", "--problem-set", "size=1"], ["unknown key 'size'", "resolution"]),
+        (
+            ["run", "doubling", "--learner", "factor", "--training-set", "batch=4"],
+            ["unknown key 'batch'", "batch_size"],
+        ),
+        (["run", "doubling", "--learner", "factor", "--training-set", "batch_size=0"], ["batch_size = 0"]),
+        (["run", "doubling", "--learner", "factor", "--baselines", "nobody"], ["unknown learner 'nobody'"]),
+        (["run", "doubling", "--budget", "soon"], ["budget 'soon'", "60s"]),
+        (["run", "doubling", "--samples", "0"], ["samples = 0"]),
+        (["run"], ["name a problem"]),
+        (["run", "--data", "a.npz"], ["--test-data"]),
+        (["run", "doubling", "--config", "none.yaml"], ["none.yaml: no such file"]),
+        (["run", "doubling", "--fast"], ["No such option"]),
+        (["rum"], ["No such command 'rum'"]),
+        (["run", "doubling", "--steps", "many"], ["'--steps'", "integer", "sciml run --help"]),
+        (["compare", "doubling", "--learners", "factor,nobody"], ["unknown learner 'nobody'"]),
+        (["evaluate", "nowhere"], ["nowhere: no such run directory"]),
+        (["report", "nowhere"], ["nowhere: no such run directory"]),
+        (["predict", "nowhere", "--input", "a.npz", "-o", "b.npz"], ["nowhere: no such run directory"]),
+        (["generate", "doubling", "--count", "0", "-o", "x.h5"], ["0 samples"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line(tiny, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    line = complaint(capsys, arguments)
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_bad_files_are_one_line(tiny, tmp_path, capsys):
+    good = pairs(tmp_path / "good.npz")
+    command = ["run", "--learner", "factor", "--steps", "2", "-o", tmp_path / "run", "--test-data", good, "--data"]
+    assert "no such file" in complaint(capsys, [*command, tmp_path / "none.h5"])
+    assert main(["generate", "doubling", "--count", "64", "-o", str(tmp_path / "whole.h5")]) == 0
+    capsys.readouterr()
+    (tmp_path / "half.h5").write_bytes((tmp_path / "whole.h5").read_bytes()[:-2000])
+    assert "half.h5" in complaint(capsys, [*command, tmp_path / "half.h5"])
+    x = np.ones((4, 1, 8, 8), dtype=np.float32)
+    x[2, 0, 3, 3] = np.nan
+    np.savez(tmp_path / "nan.npz", x=x, y=x)
+    line = complaint(capsys, [*command, tmp_path / "nan.npz"])
+    assert "NaN" in line
+    assert "1 of 4 samples (first: 2)" in line
+    np.savez(tmp_path / "wide.npz", x=np.ones((4, 2, 8, 8)), y=np.ones((4, 1, 8, 8)))
+    assert "factor cannot learn" in complaint(capsys, [*command, tmp_path / "wide.npz"])
+
+
+def test_the_run_of_a_newer_version_is_refused(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path, "--baselines", "none") == 0
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("schema: 1", "schema: 2", 1))
+    capsys.readouterr()
+    assert "schema 2, this version reads 1" in complaint(capsys, ["evaluate", tmp_path])
+
+
+def test_a_full_disk_loses_nothing(tiny, tmp_path, capsys, monkeypatch):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    pairs(tmp_path / "in.npz")
+    capsys.readouterr()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    command = ["predict", tmp_path / "run", "--input", tmp_path / "in.npz", "-o", tmp_path / "out.npz"]
+    assert "the disk is full" in complaint(capsys, command)
+    assert not (tmp_path / "out.npz").exists()
+    before = (tmp_path / "run" / "report.html").read_bytes()
+    assert "the disk is full" in complaint(capsys, ["report", tmp_path / "run"])
+    assert (tmp_path / "run" / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "code"),
+    [
+        (MemoryError(), "out of memory", 2),
+        (RuntimeError("DefaultCPUAllocator: not enough memory"), "out of memory", 2),
+        (KeyboardInterrupt(), "interrupted", 130),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "disk is full", 2),
+        (PermissionError(errno.EACCES, "Permission denied", "secret"), "secret: Permission denied", 2),
+        (ZeroDivisionError("division by zero"), "defect of sciml", 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_every_failure_is_one_line(tiny, tmp_path, monkeypatch, capsys, error, words, code):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(learner_types()["factor"], "fit", fail)
+    command = ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path]
+    assert words in complaint(capsys, command, code)
+
+
+def test_out_of_memory_in_training_suggests_a_batch_size(tiny, tmp_path, monkeypatch, capsys):
+    def greedy(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(torch.nn.Conv2d, "train", greedy)
+    command = ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path]
+    assert "use batch_size=4" in complaint(capsys, command)
+
+
+def test_debugging_shows_where_it_failed(tiny, monkeypatch):
+    monkeypatch.setenv("SCIML_DEBUG", "1")
+    with pytest.raises(ConfigurationError, match="unknown problem"):
+        main(["run", "dracy"])
+
+
+def test_help_is_fast_and_the_two_names_are_one_command():
+    """Neither torch nor anything else heavy is loaded to show how the commands are used."""
+    code = "import sys; from sciml.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    direct = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    module = subprocess.run([sys.executable, "-m", "sciml", "--help"], capture_output=True, text=True, check=True)
+    assert direct.stdout == module.stdout
+    commands = ("list", "generate", "run", "evaluate", "predict", "compare", "report")
+    assert all(command in module.stdout for command in commands)
+    failed = subprocess.run([sys.executable, "-m", "sciml", "dance"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("sciml: No such command 'dance'")
+
+
+@pytest.mark.parametrize("text", ["", "0s", "-3s", "60 parsecs", "1e", "nan"])
+def test_durations_that_are_none_are_refused(text):
+    with pytest.raises(ConfigurationError, match="positive duration"):
+        seconds(text)
+
+
+def test_values_are_read_as_written():
+    assert [seconds(text) for text in ("90", "60s", "2 min", "1H")] == [90, 60, 120, 3600]
+    assert settings(["a=1", "b=2.5", "c=x=y", "d=true", "e=[1, 2]"]) == {
+        "a": 1,
+        "b": 2.5,
+        "c": "x=y",
+        "d": True,
+        "e": [1, 2],
+    }
+    assert names("a, b,") == ["a", "b"]
+    for pairs_ in (["a"], ["=1"], ["a=1", "a=2"], ["a=[1"]):
+        with pytest.raises(ConfigurationError, match="setting"):
+            settings(pairs_)
