@@ -14,7 +14,7 @@ __all__ = ["CG", "RUNNING", "Apply", "Descent", "Outcome"]
 
 Apply = Callable[[Tensor], Tensor]
 
-#: A compiled `_Run.descend`: (x, r, goal, steps allowed) ↦ (new x, status or RUNNING, steps taken); no steps, no change.
+#: A compiled `_Run.descend`: (x, r, goal, steps allowed) ↦ (new x, status or RUNNING, steps taken).
 Descent = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 RUNNING = -1

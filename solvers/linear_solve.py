@@ -172,6 +172,6 @@ def _check(A: LinearOperator, b: Tensor, x0: Tensor | None, solver: CG) -> None:
         A.check_vector(x0, A.shape[1])
     if "spd" not in A.tags and not solver.assume_spd:
         raise TagError(
-            f"{A!r} does not carry the tag 'spd' that CG needs: build it with tags={{'spd'}}, or use CG(assume_spd=True)"
+            f"{A!r} lacks the tag 'spd' that CG needs: build it with tags={{'spd'}}, or use CG(assume_spd=True)"
         )
     solver.tolerance(b)

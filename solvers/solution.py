@@ -84,7 +84,8 @@ class Solution:
         others = f" ({failed.numel()} systems failed)" if failed.numel() > 1 else ""
         message = (
             f"system {int(failed[0])} of {self.status.numel()}: {cause} "
-            f"(status {statuses[0].name}, relative residual {residuals[0]:.1e} after {steps} iterations){others}. {remedy}"
+            f"(status {statuses[0].name}, relative residual {residuals[0]:.1e} after {steps} iterations){others}. "
+            f"{remedy}"
         )
         raise error(message, statuses, failed.tolist(), residuals)
 

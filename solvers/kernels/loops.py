@@ -1,8 +1,9 @@
 """The compiled loops of the CPU backend: Numba, one sample at a time, everything in the cache of one core.
 
-Grids have three axes (leading ones of length 1 for 1-D and 2-D); `a` is the ``(d + 2, n0, n1, n2)`` data of one sample's
-`Links`. No Numba threading layer is used: the functions release the lock and `cpu` runs them on Python threads, which is
-safe after a fork and beside torch's OpenMP.
+Grids have three axes (leading ones of length 1 for 1-D and 2-D); `a` is the ``(d + 2, n0, n1, n2)`` data of one
+sample's `Links`. No Numba threading layer is used: the functions release the lock and `cpu` runs them on Python
+threads, which is safe after a fork and beside torch's OpenMP. They stay in one file because Numba's cache does not
+notice changes in another.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -13,6 +14,8 @@ from typing import Any
 
 import numba
 import numpy as np
+
+from solvers.kernels.packing import Hierarchy, Nesting, Systems
 
 __all__ = [
     "apply_batch",
@@ -117,7 +120,7 @@ def smooth(a: Array, b: Array, u: Array, sweeps: int, omega: float, reverse: boo
 @compiled
 def prolong_add(e: Array, u: Array, index: Array, weight: Array, width: int, line: Array) -> None:
     """u += P e with per-axis tables ``(3, n, width)``: whole coarse lines first, then along the line."""
-    n0, n1, n2 = u.shape
+    n0, n1, _ = u.shape
     line = line[: e.shape[2]]
     for i in range(n0):
         for j in range(n1):
@@ -128,7 +131,7 @@ def prolong_add(e: Array, u: Array, index: Array, weight: Array, width: int, lin
 @compiled
 def restrict(r: Array, out: Array, index: Array, weight: Array, line: Array) -> None:
     """out = Pᵀ r with per-axis tables ``(3, n, 4)`` of the transposed interpolation."""
-    m0, m1, m2 = out.shape
+    m0, m1, _ = out.shape
     line = line[: r.shape[2]]
     out[:] = 0
     for i in range(m0):
@@ -155,7 +158,7 @@ def combine(
 
 @compiled
 def gather(line: Array, index: Array, weight: Array, width: int, out: Array) -> None:
-    """out[k] += Σ_w weight[k, w] · line[index[k, w]]; the index is unsigned, which spares the test for negative ones."""
+    """out[k] += Σ_w weight[k, w] · line[index[k, w]]; the index is unsigned: no test for negative ones."""
     if width == 2:
         for k in range(out.size):
             out[k] += weight[k, 0] * line[index[k, 0]] + weight[k, 1] * line[index[k, 1]]
@@ -193,83 +196,76 @@ def solve_coarsest(inverse: Array, b: Array, u: Array) -> None:
 
 
 @compiled
-def v_cycle(
-    first: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    down_index: Array, down_weight: Array, pre: int, post: int, omega: float, b: Array, u: Array, r: Array,
-) -> None:  # fmt: skip
-    """One V-cycle from zero on level `first`; b, u, r are flat buffers over all levels, b is given on `first`."""
-    coarsest = len(starts) - 1
+def v_cycle(first: int, h: Hierarchy, m: int, b: Array, u: Array, r: Array) -> None:
+    """One V-cycle from zero on level `first` of hierarchy m, for the right-hand side that b holds there."""
+    data, inverse, shapes, starts = h.data[m], h.inverse[m], h.shapes, h.starts
+    coarsest, line = len(starts) - 1, r[r.size - h.shapes[0, 2] :]
     for level in range(first, coarsest):
-        a = links(data, starts[level], shapes[level], parts)
+        a, rl = links(data, starts[level], shapes[level], h.parts), grid(r, starts[level], shapes[level])
         bl, ul = grid(b, starts[level], shapes[level]), grid(u, starts[level], shapes[level])
-        rl = grid(r, starts[level], shapes[level])
         ul[:] = 0
-        smooth(a, bl, ul, pre, omega, False, rl)
+        smooth(a, bl, ul, h.pre, h.omega, False, rl)
         residual(a, bl, ul, rl)
         below = grid(b, starts[level + 1], shapes[level + 1])
-        restrict(rl, below, down_index[level], down_weight[level], r[r.size - shapes[0, 2] :])
-    end = starts[coarsest]
-    solve_coarsest(inverse, grid(b, end, shapes[coarsest]), grid(u, end, shapes[coarsest]))
+        restrict(rl, below, h.down_index[level], h.down_weight[level], line)
+    last, shape = starts[coarsest], shapes[coarsest]
+    solve_coarsest(inverse, grid(b, last, shape), grid(u, last, shape))
     for level in range(coarsest - 1, first - 1, -1):
-        a = links(data, starts[level], shapes[level], parts)
+        a, rl = links(data, starts[level], shapes[level], h.parts), grid(r, starts[level], shapes[level])
         bl, ul = grid(b, starts[level], shapes[level]), grid(u, starts[level], shapes[level])
-        rl = grid(r, starts[level], shapes[level])
         below = grid(u, starts[level + 1], shapes[level + 1])
-        prolong_add(below, ul, index[level], weight[level], 2, r[r.size - shapes[0, 2] :])
-        smooth(a, bl, ul, post, omega, True, rl)
+        prolong_add(below, ul, h.up_index[level], h.up_weight[level], 2, line)
+        smooth(a, bl, ul, h.post, h.omega, True, rl)
 
 
 @compiled
-def correct_batch(
-    begin: int, end: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    down_index: Array, down_weight: Array, pre: int, post: int, omega: float, rhs: Array, out: Array,
-) -> None:  # fmt: skip
+def buffers(h: Hierarchy) -> tuple[Array, Array, Array]:
+    """Flat buffers over all levels for right-hand sides, corrections, and residuals with one line to spare."""
+    total = h.starts[-1] + h.inverse.shape[1]
+    return np.empty(total, h.data.dtype), np.empty(total, h.data.dtype), np.empty(total + h.shapes[0, 2], h.data.dtype)
+
+
+@compiled
+def correct_batch(begin: int, end: int, h: Hierarchy, rhs: Array, out: Array) -> None:
+    """out = M rhs."""
     size = rhs.shape[1]
-    total = starts[-1] + inverse.shape[1]
-    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total + shapes[0, 2], rhs.dtype)
+    b, u, r = buffers(h)
     for s in range(begin, end):
-        m = s % data.shape[0]
         b[:size] = rhs[s]
-        v_cycle(
-            0, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, r
-        )  # fmt: skip
+        v_cycle(0, h, s % h.data.shape[0], b, u, r)
         out[s] = u[:size]
 
 
 @compiled
-def full_multigrid_batch(
-    begin: int, end: int, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array, index: Array, weight: Array,
-    down_index: Array, down_weight: Array, cubic_index: Array, cubic_weight: Array, pre: int, post: int, omega: float, cycles: int, rhs: Array, out: Array,
-) -> None:  # fmt: skip
-    size, coarsest = rhs.shape[1], len(starts) - 1
-    total = starts[-1] + inverse.shape[1]
-    given, x = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype)
-    b, u, r = np.empty(total, rhs.dtype), np.empty(total, rhs.dtype), np.empty(total + shapes[0, 2], rhs.dtype)
+def full_multigrid_batch(begin: int, end: int, h: Hierarchy, t: Nesting, cycles: int, rhs: Array, out: Array) -> None:
+    """Nested iteration from the coarsest grid."""
+    size, starts, shapes = rhs.shape[1], h.starts, h.shapes
+    coarsest = len(starts) - 1
+    last, shape = starts[coarsest], shapes[coarsest]
+    given, x, _ = buffers(h)
+    b, u, r = buffers(h)
     for s in range(begin, end):
-        m = s % data.shape[0]
+        m = s % h.data.shape[0]
         given[:size] = rhs[s]
         for level in range(coarsest):
             fine, coarse = grid(given, starts[level], shapes[level]), grid(given, starts[level + 1], shapes[level + 1])
-            restrict(fine, coarse, down_index[level], down_weight[level], r)
-        last = starts[coarsest]
-        solve_coarsest(inverse[m], grid(given, last, shapes[coarsest]), grid(x, last, shapes[coarsest]))
+            restrict(fine, coarse, t.source_index[level], t.source_weight[level], r)
+        solve_coarsest(h.inverse[m], grid(given, last, shape), grid(x, last, shape))
         for level in range(coarsest - 1, -1, -1):
-            xl = grid(x, starts[level], shapes[level])
+            xl, below = grid(x, starts[level], shapes[level]), grid(x, starts[level + 1], shapes[level + 1])
             xl[:] = 0
-            below = grid(x, starts[level + 1], shapes[level + 1])
-            prolong_add(below, xl, cubic_index[level], cubic_weight[level], 4, r)
-            a, bl = links(data[m], starts[level], shapes[level], parts), grid(b, starts[level], shapes[level])
+            prolong_add(below, xl, t.cubic_index[level], t.cubic_weight[level], 4, r)
+            a, bl = links(h.data[m], starts[level], shapes[level], h.parts), grid(b, starts[level], shapes[level])
             for _ in range(cycles):
                 residual(a, grid(given, starts[level], shapes[level]), xl, bl)
-                v_cycle(
-                    level, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, r
-                )  # fmt: skip
+                v_cycle(level, h, m, b, u, r)
                 xl += grid(u, starts[level], shapes[level])
         out[s] = x[:size]
 
 
 @compiled
 def apply_batch(begin: int, end: int, a: Array, u: Array, out: Array) -> None:
+    """out = A u."""
     for s in range(begin, end):
         product(a[s % a.shape[0]], u[s], out[s])
 
@@ -289,6 +285,7 @@ def product(a: Array, u: Array, out: Array) -> None:
 
 @compiled
 def relax_batch(begin: int, end: int, a: Array, b: Array, omega: float, reverse: bool, u: Array) -> None:
+    """One sweep of every sample."""
     r = np.empty(u.shape[1:], u.dtype)
     for s in range(begin, end):
         smooth(a[s % a.shape[0]], b[s], u[s], 1, omega, reverse, r)
@@ -296,6 +293,7 @@ def relax_batch(begin: int, end: int, a: Array, b: Array, omega: float, reverse:
 
 @compiled
 def prolong_batch(begin: int, end: int, index: Array, weight: Array, coarse: Array, fine: Array) -> None:
+    """fine += P coarse."""
     line = np.empty(coarse.shape[3], coarse.dtype)
     for s in range(begin, end):
         prolong_add(coarse[s], fine[s], index, weight, 2, line)
@@ -303,44 +301,40 @@ def prolong_batch(begin: int, end: int, index: Array, weight: Array, coarse: Arr
 
 @compiled
 def restrict_batch(begin: int, end: int, index: Array, weight: Array, fine: Array, coarse: Array) -> None:
+    """coarse = Pᵀ fine."""
     line = np.empty(fine.shape[3], fine.dtype)
     for s in range(begin, end):
         restrict(fine[s], coarse[s], index, weight, line)
 
 
 @compiled
-def conjugate_gradients_batch(
-    begin: int, end: int, a: Array, data: Array, parts: int, inverse: Array, shapes: Array, starts: Array,
-    index: Array, weight: Array, down_index: Array, down_weight: Array, pre: int, post: int, omega: float,
-    rhs: Array, goal: Array, limit: Array, x: Array, status: Array, steps: Array,
-) -> None:  # fmt: skip
-    """`solvers.krylov._Run.descend` for one sample after the other; `rhs` is the first residual, `x` is updated."""
-    size, total = rhs[0].size, starts[-1] + inverse.shape[1]
-    b, u, work = np.empty(total, data.dtype), np.empty(total, data.dtype), np.empty(total + shapes[0, 2], data.dtype)
-    r, p, q = np.empty(size, rhs.dtype), np.zeros(size, rhs.dtype), np.empty(rhs[0].shape, rhs.dtype)
+def conjugate_gradients_batch(begin: int, end: int, a: Array, h: Hierarchy, systems: Systems) -> None:
+    """`solvers.krylov._Run.descend`, one sample after the other."""
+    shape = systems.residual[0].shape
+    dtype, size = systems.residual.dtype, systems.residual[0].size
+    b, u, work = buffers(h)
+    r, p, q = np.empty(size, dtype), np.empty(size, dtype), np.empty(shape, dtype)
     for s in range(begin, end):
-        if limit[s] == 0:
+        if systems.limit[s] == 0:
             continue
-        m, old = s % data.shape[0], 0.0
-        r[:] = rhs[s].reshape(-1)
-        xs = x[s].reshape(-1)
+        x, steps, rz_old = systems.x[s].reshape(-1), 0, 1.0
+        r[:] = systems.residual[s].reshape(-1)
+        p[:] = 0
         while True:
             b[:size] = r
-            v_cycle(
-                0, data[m], parts, inverse[m], shapes, starts, index, weight, down_index, down_weight, pre, post, omega, b, u, work
-            )  # fmt: skip
+            v_cycle(0, h, s % h.data.shape[0], b, u, work)
             rz = dot(r, u[:size])
-            combine_direction(u, rz / old if steps[s] > 0 else 0.0, p)
-            product(a[m], p.reshape(q.shape), q)
+            turn(u, rz / rz_old, p)
+            product(a[s % a.shape[0]], p.reshape(shape), q)
             curvature = dot(p, q.reshape(-1))
-            status[s] = verdict(rz, curvature)
-            if status[s] >= 0:
+            systems.status[s] = verdict(rz, curvature)
+            if systems.status[s] >= 0:
                 break
-            residual_norm = step(rz / curvature, p, q.reshape(-1), xs, r)
-            steps[s] += 1
-            if residual_norm <= goal[s] or steps[s] == limit[s]:
+            residual_norm = step(rz / curvature, p, q.reshape(-1), x, r)
+            steps, rz_old = steps + 1, rz
+            if residual_norm <= systems.goal[s] or steps == systems.limit[s]:
                 break
-            old = rz
+        systems.steps[s] = steps
 
 
 @compiled
@@ -354,7 +348,8 @@ def verdict(rz: float, curvature: float) -> int:
 
 
 @compiled
-def combine_direction(z: Array, beta: float, p: Array) -> None:
+def turn(z: Array, beta: float, p: Array) -> None:
+    """p = z + beta p."""
     beta = p.dtype.type(beta)
     for k in range(p.size):
         p[k] = z[k] + beta * p[k]

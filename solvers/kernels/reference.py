@@ -33,7 +33,7 @@ def jacobi(links: Links, b: Tensor, u: Tensor, omega: float) -> Tensor:
 def red_black(links: Links, b: Tensor, u: Tensor, reverse: bool = False) -> Tensor:
     """One Gauss-Seidel sweep, first the points with even index sum, then the odd ones (`reverse`: odd first)."""
     axes = [torch.arange(n, device=u.device) for n in links.grid]
-    colour = sum(torch.meshgrid(*axes, indexing="ij")) % 2
+    colour = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0) % 2
     for current in (1, 0) if reverse else (0, 1):
         u = torch.where(colour == current, (b + _neighbours(links, u)) * _part(links, u, -1), u)
     return u
@@ -72,7 +72,7 @@ def full_multigrid(levels: Levels, b: Tensor, cycles: int) -> Tensor:
     """Nested iteration: the coarsest solution, interpolated cubically, `cycles` V-cycles on every level."""
     rhs = [b]
     for level in levels.levels[:-1]:
-        rhs.append(restrict(level.linear, rhs[-1]))
+        rhs.append(restrict(level.source, rhs[-1]))
     u = _solve_coarsest(levels, rhs[-1])
     for index in reversed(range(len(rhs) - 1)):
         u = prolong(levels.levels[index].cubic, u)

@@ -10,7 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["AxisTransfer", "Level", "Levels", "Links", "Smoothing", "axis_transfer", "cubic_transfer"]
+__all__ = [
+    "AxisTransfer",
+    "Level",
+    "Levels",
+    "Links",
+    "Smoothing",
+    "axis_transfer",
+    "cubic_transfer",
+    "source_transfer",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Links:
         return tuple(self.data.shape[2:])
 
     def matching(self, own: torch.Size, wanted: torch.Size) -> Links:
-        """Links whose batch, repeated, runs along the flattened batch `wanted`; `own` is the unflattened batch of `data`."""
+        """Links whose batch, repeated, runs along the flattened batch `wanted`; `own` is its own batch."""
         if own == wanted[len(wanted) - len(own) :] or own.numel() == 1:
             return self
         data = self.data.reshape(*own, *self.data.shape[1:]).expand(*wanted, *self.data.shape[1:])
@@ -88,6 +97,17 @@ def axis_transfer(coarse: int, alignment: str, low: float, high: float, periodic
     return AxisTransfer(index.clamp(0, coarse - 1), weight, coarse)
 
 
+def source_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
+    """The transfer whose transpose carries a right-hand side (integrals over cells) to the coarse grid.
+
+    A coarse cell integrates over its two halves; the transpose of linear interpolation would lose a quarter of the
+    source beside an odd boundary, where it belongs for residuals only.
+    """
+    if alignment == "vertex":
+        return axis_transfer(coarse, alignment, low, high, periodic)
+    return AxisTransfer(torch.arange(2 * coarse)[:, None] // 2, torch.ones(2 * coarse, 1, dtype=torch.float64), coarse)
+
+
 def cubic_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
     """Cubic interpolation from `coarse` points, for the first guess of nested iteration; needs 4 points, else linear.
 
@@ -122,7 +142,7 @@ def cubic_transfer(coarse: int, alignment: str, low: float, high: float, periodi
 
 @dataclass(frozen=True)
 class Smoothing:
-    """`pre` sweeps before and `post` after the coarse correction; red-black Gauss-Seidel if `omega` is None, else Jacobi."""
+    """`pre` sweeps before, `post` after the coarse correction; red-black Gauss-Seidel if `omega` is None, or Jacobi."""
 
     pre: int
     post: int
@@ -131,10 +151,14 @@ class Smoothing:
 
 @dataclass(frozen=True)
 class Level:
-    """One grid: its links and the transfers per axis to the next coarser one (none on the coarsest)."""
+    """One grid: its links and the transfers per axis to the next coarser one (none on the coarsest).
+
+    `linear` serves corrections, `source` and `cubic` the right-hand sides and first guesses of nested iteration.
+    """
 
     links: Links
     linear: tuple[AxisTransfer, ...] = ()
+    source: tuple[AxisTransfer, ...] = ()
     cubic: tuple[AxisTransfer, ...] = ()
 
 

@@ -1,7 +1,7 @@
 """The next coarser diffusion operator, from the transmissibilities alone.
 
-Everything is in integrated form, with restriction the plain transpose of interpolation: a coarse link carries the flux of
-the fine links it replaces, in parallel across the axis and in series along it. No mesh width appears, so that an
+Everything is in integrated form, with restriction the plain transpose of interpolation: a coarse link carries the flux
+of the fine links it replaces, in parallel across the axis and in series along it. No mesh width appears, so that an
 operator divided by h² is coarsened as well as one in stencil units.
 """
 
@@ -40,7 +40,7 @@ def coarsen(A: DiffusionOperator) -> DiffusionOperator:
 
 
 def _along_cells(t: Tensor, axis: int, periodic: bool) -> Tensor:
-    """Half the link inside one coarse cell, the link across, half the link inside the next: three resistors in series."""
+    """Half the link inside one coarse cell, the link across, half the link inside the next: resistors in series."""
     inside = _every_second(t, axis, 1)
     across = _every_second(t, axis, 0)
     half = 0.5 * _resistance(inside)

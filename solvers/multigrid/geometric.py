@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from solvers.errors import ShapeError, TagError
 from solvers.kernels import Level, Levels, Smoothing, kernels_for
-from solvers.kernels.structures import axis_transfer, cubic_transfer
+from solvers.kernels.structures import axis_transfer, cubic_transfer, source_transfer
 from solvers.multigrid.coarsening import can_coarsen, coarsen
 from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
@@ -22,7 +23,7 @@ _DENSE_LIMIT = 1024
 
 @dataclass(frozen=True)
 class RedBlackGaussSeidel:
-    """Gauss-Seidel, even points then odd; in the reversed order after the coarse correction, so that a cycle is symmetric."""
+    """Gauss-Seidel, even points then odd; reversed after the coarse correction, so that a cycle is symmetric."""
 
     @property
     def omega(self) -> None:
@@ -92,10 +93,11 @@ class GeometricMultigrid:
         if operator.shape[0] > _DENSE_LIMIT:
             rule = "a power of two times a small number" if A.alignment == "cell" else "2^m − 1"
             raise ShapeError(
-                f"grid {A.grid}: coarsening stops at {operator.grid}, {operator.shape[0]} unknowns, too many for the dense "
-                f"coarsest solve (limit {_DENSE_LIMIT}); use {rule} points per axis ({A.alignment} alignment), or no multigrid"
+                f"grid {A.grid}: coarsening stops at {operator.grid}, {operator.shape[0]} unknowns, too many for the "
+                f"dense coarsest solve (limit {_DENSE_LIMIT}); use {rule} points per axis ({A.alignment} alignment), "
+                "or no multigrid"
             )
-        levels = tuple(_level(fine, coarse) for fine, coarse in zip(operators[:-1], operators[1:], strict=True))
+        levels = tuple(_level(fine, coarse) for fine, coarse in pairwise(operators))
         smoothing = Smoothing(self.pre, self.post, self.smoother.omega)
         data = Levels((*levels, Level(operator.links)), _inverse(operator.to_dense()), smoothing)
         return MultigridHierarchy(A, operators, data)
@@ -146,8 +148,8 @@ class MultigridHierarchy:
         links = self.data.levels[0].links
         if links.matching(A.batch_shape, batch) is not links:
             raise ShapeError(
-                f"hierarchy of batch shape {tuple(A.batch_shape)} and vectors {tuple(batch)}: expected its shape as the last "
-                "batch axes; materialise the operator with expand"
+                f"hierarchy of batch shape {tuple(A.batch_shape)} and vectors {tuple(batch)}: expected its shape as "
+                "the last batch axes; materialise the operator with expand"
             )
         dtype = self.operators[0].dtype
         return self.data, r.to(dtype).reshape(-1, *A.grid)
@@ -156,7 +158,8 @@ class MultigridHierarchy:
         sizes = [operator.shape[0] for operator in self.operators]
         lines = [
             f"MultigridHierarchy: {len(sizes)} levels, {self.operator.alignment} grids, "
-            f"grid complexity {sum(sizes) / sizes[0]:.2f}, batch {tuple(self.operator.batch_shape)}, {self.operators[0].dtype}"
+            f"grid complexity {sum(sizes) / sizes[0]:.2f}, batch {tuple(self.operator.batch_shape)}, "
+            f"{self.operators[0].dtype}"
         ]
         for number, operator in enumerate(self.operators):
             note = " (dense)" if number == len(sizes) - 1 else ""
@@ -165,12 +168,13 @@ class MultigridHierarchy:
 
 
 def _level(fine: DiffusionOperator, coarse: DiffusionOperator) -> Level:
-    linear, cubic = [], []
+    linear, source, cubic = [], [], []
     for k, n in enumerate(coarse.grid):
         low, high = (_reflection(fine, k, side) for side in (0, -1))
         linear.append(axis_transfer(n, fine.alignment, low, high, fine.periodic[k]))
+        source.append(source_transfer(n, fine.alignment, low, high, fine.periodic[k]))
         cubic.append(cubic_transfer(n, fine.alignment, low, high, fine.periodic[k]))
-    return Level(fine.links, tuple(linear), tuple(cubic))
+    return Level(fine.links, tuple(linear), tuple(source), tuple(cubic))
 
 
 def _reflection(A: DiffusionOperator, axis: int, side: int) -> float:

@@ -35,8 +35,8 @@ def finite_volume_operator(
     spacing
         h, one for all axes or one an axis.
     boundary
-        "dirichlet" (u = 0), "neumann" (no flux) or "periodic"; one for all sides, or for every axis one or a (low, high)
-        pair.
+        "dirichlet" (u = 0), "neumann" (no flux) or "periodic"; one for all sides, or for every axis one or a
+        (low, high) pair.
     reaction
         ``(*batch, *grid)``, a number, or None.
 

@@ -30,8 +30,8 @@ class CSRPattern:
     def __init__(self, crow: Tensor, col: Tensor, shape: tuple[int, int]) -> None:
         if crow.shape != (shape[0] + 1,) or col.ndim != 1:
             raise ShapeError(
-                f"crow {tuple(crow.shape)} and col {tuple(col.shape)}: a matrix of {shape[0]} rows needs crow ({shape[0] + 1},) "
-                "and a one-dimensional col"
+                f"crow {tuple(crow.shape)} and col {tuple(col.shape)}: a matrix of {shape[0]} rows needs "
+                f"crow ({shape[0] + 1},) and a one-dimensional col"
             )
         if col.numel() >= _INT32_LIMIT:
             raise PatternError(f"{col.numel()} entries: a pattern holds fewer than 2^31; split the matrix by rows")
@@ -131,7 +131,8 @@ class CSROperator(LinearOperator):
         """Triplets in any order; duplicates are summed, and gradients flow back to the input ``values (*batch, z)``."""
         if row.shape != col.shape or values.shape[-1:] != row.shape:
             raise ShapeError(
-                f"row {tuple(row.shape)}, col {tuple(col.shape)}, values {tuple(values.shape)}: expected (z,), (z,), (*batch, z)"
+                f"row {tuple(row.shape)}, col {tuple(col.shape)}, values {tuple(values.shape)}: "
+                "expected (z,), (z,), (*batch, z)"
             )
         if row.numel() and (int(row.min()) < 0 or int(row.max()) >= shape[0]):
             raise PatternError(f"rows run from {int(row.min())} to {int(row.max())} in a matrix of {shape[0]} rows")

@@ -197,8 +197,8 @@ class DiffusionOperator(LinearOperator):
     def _mv(self, x: Tensor) -> Tensor:
         batch = torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
         links = self.links.matching(self.batch_shape, batch)
-        u = x.expand(*batch, -1).reshape(-1, *self.grid)
-        return kernels_for(u).apply(links, u).reshape(*batch, -1)
+        u = x.expand(*batch, self.shape[0]).reshape(-1, *self.grid)
+        return kernels_for(u).apply(links, u).reshape(*batch, self.shape[0])
 
     def _rmv(self, x: Tensor) -> Tensor:
         return self._mv(x)

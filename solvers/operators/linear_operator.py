@@ -124,7 +124,7 @@ class LinearOperator(ABC):
             torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
         except RuntimeError:
             raise ShapeError(
-                f"vector of batch shape {tuple(x.shape[:-1])} does not broadcast with {name}'s {tuple(self.batch_shape)}"
+                f"vector batch {tuple(x.shape[:-1])}: {name}'s batch {tuple(self.batch_shape)} does not broadcast with it"
             ) from None
         if x.dtype != self.dtype:
             raise DTypeError(

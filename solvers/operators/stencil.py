@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from solvers.operators.linear_operator import LinearOperator
 
 __all__ = ["StencilOperator"]
 
-Window = tuple[slice, ...]
+Window = tuple[EllipsisType | slice, ...]
 
 
 class StencilOperator(LinearOperator):
@@ -58,7 +59,7 @@ class StencilOperator(LinearOperator):
             raise ShapeError(f"offsets {self.offsets}: each neighbour may appear once")
         if coefficients.ndim < d + 1 or coefficients.shape[-d - 1] != len(self.offsets):
             raise ShapeError(
-                f"coefficients {tuple(coefficients.shape)}: expected (*batch, {len(self.offsets)}, *grid) with {d} grid axes"
+                f"coefficients {tuple(coefficients.shape)}: expected (*batch, {len(self.offsets)}, *grid), {d} axes"
             )
         if coefficients.dtype not in (torch.float32, torch.float64):
             raise DTypeError(f"coefficients of dtype {coefficients.dtype}: expected float32 or float64")
@@ -137,8 +138,7 @@ class StencilOperator(LinearOperator):
         """Pairs of windows (here, there) with there = here + offset, which together cover the offset's neighbours."""
         axes = [_axis_windows(n, step, wraps) for n, step, wraps in zip(self.grid, offset, self.periodic, strict=True)]
         for pairs in product(*axes):
-            here, there = zip(*pairs, strict=True)
-            yield (..., *here), (..., *there)  # type: ignore[misc]
+            yield (..., *(here for here, _ in pairs)), (..., *(there for _, there in pairs))
 
 
 def _axis_windows(n: int, step: int, wraps: bool) -> list[tuple[slice, slice]]:
