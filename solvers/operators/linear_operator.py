@@ -124,7 +124,7 @@ class LinearOperator(ABC):
             torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
         except RuntimeError:
             raise ShapeError(
-                f"vector batch {tuple(x.shape[:-1])}: {name}'s batch {tuple(self.batch_shape)} does not broadcast with it"
+                f"vector batch {tuple(x.shape[:-1])}: {name}'s batch {tuple(self.batch_shape)} does not broadcast"
             ) from None
         if x.dtype != self.dtype:
             raise DTypeError(
