@@ -23,6 +23,7 @@ GUESSES = ("coarse", "fmg")
 
 REFERENCE_RTOL = 1e-10
 SAMPLES_AT_ONCE = 32
+CORRECTION_CYCLES = 2
 
 
 class EllipticProblem(Problem):
@@ -70,25 +71,22 @@ class EllipticProblem(Problem):
         return self._fields(step.reshape(u.shape))
 
     def correction(self, inputs: Batch, outputs: Batch) -> Batch:
-        """M (f − A u), M one V-cycle: what is missing from u, to first order.
+        """M (f − A u), M two V-cycles: what is missing from u, to first order.
 
-        Its norm estimates the error's. Differentiable in u and, through the residual, in the inputs (M itself is frozen).
+        Its norm estimates the error's; with a contraction of 0.4 a cycle it misses a sixth of it. Differentiable in u and,
+        through the residual, in the inputs (M itself is frozen).
         """
-        u = outputs[self.output.name]
-        return self._fields(self._missing(self.operator(inputs), self.load(inputs), self.hierarchy(inputs), u))
+        improved = self.cycle(inputs, outputs, CORRECTION_CYCLES)[self.output.name]
+        return self._fields(improved - outputs[self.output.name])
 
     def cycle(self, inputs: Batch, outputs: Batch, count: int = 1) -> Batch:
-        """``outputs`` after ``count`` V-cycles, each of which adds the correction; differentiable as that is."""
+        """``outputs`` after ``count`` V-cycles for A u = f; differentiable as `correction` is."""
         A, b, hierarchy = self.operator(inputs), self.load(inputs), self.hierarchy(inputs)
         u = outputs[self.output.name]
         for _ in range(count):
-            u = u + self._missing(A, b, hierarchy, u)
+            missing: Tensor = _ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
+            u = u + missing.reshape(u.shape)
         return self._fields(u)
-
-    @staticmethod
-    def _missing(A: DiffusionOperator, b: Tensor, hierarchy: MultigridHierarchy, u: Tensor) -> Tensor:
-        missing: Tensor = _ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
-        return missing.reshape(u.shape)
 
     def preconditioner(self) -> GeometricMultigrid:
         """What conjugate gradients on this operator should use: a V-cycle in single precision."""

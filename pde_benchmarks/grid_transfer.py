@@ -22,7 +22,8 @@ def refinement_ratio(fine: Grid, coarse: Grid) -> int:
     ProblemError
         If the ratio is not the same whole number on every axis.
     """
-    intervals = [(_intervals(f, fine.alignment), _intervals(c, coarse.alignment)) for f, c in zip(fine.shape, coarse.shape, strict=True)]
+    pairs = zip(fine.shape, coarse.shape, strict=True)
+    intervals = [(_intervals(f, fine.alignment), _intervals(c, coarse.alignment)) for f, c in pairs]
     ratios = {f // c if c and f % c == 0 else 0 for f, c in intervals}
     if len(ratios) != 1 or 0 in ratios:
         raise ProblemError(f"grid {fine.shape} is not a whole refinement of grid {coarse.shape} ({fine.alignment} points).")
@@ -87,7 +88,10 @@ def spline_matrix(source: int, source_alignment: str, boundary: str, target: int
 
 
 def _intervals(count: int, alignment: str) -> int:
-    return {"cell": count, "left": count, "vertex": count - 1, "interior": count + 1}[alignment]
+    intervals = {"cell": count, "left": count, "vertex": count - 1, "interior": count + 1}
+    if alignment not in intervals:
+        raise ProblemError(f"grid points of {alignment} alignment cannot be placed: say cell, vertex, interior or left.")
+    return intervals[alignment]
 
 
 def _with_zero_ends(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ class Certificate:
     residual
         ‖f − A u‖₂ / ‖f‖₂ of the prediction, float64.
     estimated_error
-        ‖M (f − A u)‖₂ / ‖u‖₂, M one V-cycle: an estimate of the relative L2 error, good to a factor of about two.
+        ‖`Problem.correction`‖₂ / ‖u‖₂: an estimate of the relative L2 error, good to a factor of about two.
     polished
         The solution with relative residual at most ``rtol``, in the prediction's dtype.
     polished_residual
