@@ -26,7 +26,7 @@ class Darcy(EllipticProblem):
     Laws of the coefficient a:
 
     ``smooth``
-        12 where a Gaussian field of covariance (−Δ + 9)⁻² is positive, else 3 (Li et al. 2021; called smooth after its field).
+        12 where a Gaussian field of covariance (−Δ + 9)⁻² is positive, else 3 (Li et al. 2021; smooth is its field).
     ``rough``
         12 and 2, the field's covariance (−Δ + 25)⁻² (He, Liu, Xu 2024).
     ``multiscale``

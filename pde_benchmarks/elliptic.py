@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Positive, Problem, Phases
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem
 from solvers import CG, DiffusionOperator, GeometricMultigrid, MultigridHierarchy, linear_solve
 
 __all__ = ["GUESSES", "EllipticProblem"]
@@ -44,7 +44,7 @@ class EllipticProblem(Problem):
         return spec
 
     def solve(self, inputs: Batch) -> Batch:
-        """Reference solution to a relative residual of 1e-10 by multigrid-preconditioned conjugate gradients, in float64.
+        """Reference solution to a relative residual of 1e-10 by multigrid-preconditioned CG, in float64.
 
         The result has the dtype of the inputs; rows are solved in batches that stay in cache.
         """
@@ -73,8 +73,8 @@ class EllipticProblem(Problem):
     def correction(self, inputs: Batch, outputs: Batch) -> Batch:
         """M (f − A u), M two V-cycles: what is missing from u, to first order.
 
-        Its norm estimates the error's; with a contraction of 0.4 a cycle it misses a sixth of it. Differentiable in u and,
-        through the residual, in the inputs (M itself is frozen).
+        Its norm estimates the error's; with a contraction of 0.4 a cycle it misses a sixth of it. Differentiable in u
+        and, through the residual, in the inputs (M itself is frozen).
         """
         improved = self.cycle(inputs, outputs, CORRECTION_CYCLES)[self.output.name]
         return self._fields(improved - outputs[self.output.name])
@@ -98,7 +98,7 @@ class EllipticProblem(Problem):
 
     @torch.no_grad()
     def first_guess(self, inputs: Batch, kind: str) -> Batch:
-        """A cheap approximate solution: ``coarse`` (a grid four times coarser, solved exactly) or ``fmg`` (one full multigrid pass)."""
+        """A cheap solution: ``coarse`` (on a grid four times coarser) or ``fmg`` (one full-multigrid pass)."""
         match kind:
             case "coarse":
                 return self._coarse_solution(inputs, ratio=4)
@@ -117,7 +117,7 @@ class EllipticProblem(Problem):
         return self._fields(x.reshape(inputs.count, *self._shape(inputs)))
 
     def coarsened(self, inputs: Batch, ratio: int) -> Batch:
-        """Upscale cell data by blocks of ``ratio`` cells per axis: geometric mean of positive fields, mean of others."""
+        """Upscale cell data by blocks of ``ratio`` cells: geometric mean of positive fields, mean of others."""
         positive = {spec.name: isinstance(spec.kind, Positive | Phases) for spec in self.inputs}
         return Batch({name: mean_of_blocks(a, ratio, geometric=positive[name]) for name, a in inputs.items()})
 
@@ -127,7 +127,9 @@ class EllipticProblem(Problem):
         grid = self.output.support
         assert isinstance(grid, Grid)
         fine = Grid(tuple(shape), grid.alignment, grid.boundary)
-        return self._fields(interpolate(coarse, Grid(tuple(n // ratio for n in shape), grid.alignment, grid.boundary), fine))
+        return self._fields(
+            interpolate(coarse, Grid(tuple(n // ratio for n in shape), grid.alignment, grid.boundary), fine)
+        )
 
     def _fields(self, values: Tensor) -> Batch:
         return Batch({self.output.name: values})

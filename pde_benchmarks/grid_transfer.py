@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,19 +27,21 @@ def refinement_ratio(fine: Grid, coarse: Grid) -> int:
     intervals = [(_intervals(f, fine.alignment), _intervals(c, coarse.alignment)) for f, c in pairs]
     ratios = {f // c if c and f % c == 0 else 0 for f, c in intervals}
     if len(ratios) != 1 or 0 in ratios:
-        raise ProblemError(f"grid {fine.shape} is not a whole refinement of grid {coarse.shape} ({fine.alignment} points).")
+        raise ProblemError(
+            f"grid {fine.shape} is not a whole refinement of grid {coarse.shape} ({fine.alignment} points)."
+        )
     return ratios.pop()
 
 
 def inject(field: Tensor, ratio: int, alignment: str) -> Tensor:
-    """Keep the values at every ``ratio``-th node (vertex, interior or left-node grids); shape ``(batch, channel, *grid)``."""
+    """Keep every ``ratio``-th node (vertex, interior, left-node grids) of ``(batch, channel, *grid)``."""
     start = ratio - 1 if alignment == "interior" else 0
-    index = (..., *[slice(start, None, ratio)] * (field.ndim - 2))
+    index: tuple[Any, ...] = (..., *[slice(start, None, ratio)] * (field.ndim - 2))
     return field[index]
 
 
 def mean_of_blocks(field: Tensor, ratio: int, geometric: bool = False) -> Tensor:
-    """Mean over blocks of ``ratio`` cells per axis, geometric for a positive field; shape ``(batch, channel, *grid)``."""
+    """Mean over blocks of ``ratio`` cells per axis, perhaps geometric, of ``(batch, channel, *grid)``."""
     values = field.log() if geometric else field
     for axis in range(2, field.ndim):
         values = values.unflatten(axis, (-1, ratio)).mean(axis + 1)
@@ -90,7 +93,9 @@ def spline_matrix(source: int, source_alignment: str, boundary: str, target: int
 def _intervals(count: int, alignment: str) -> int:
     intervals = {"cell": count, "left": count, "vertex": count - 1, "interior": count + 1}
     if alignment not in intervals:
-        raise ProblemError(f"grid points of {alignment} alignment cannot be placed: say cell, vertex, interior or left.")
+        raise ProblemError(
+            f"grid points of {alignment} alignment cannot be placed: say cell, vertex, interior or left."
+        )
     return intervals[alignment]
 
 

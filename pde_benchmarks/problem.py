@@ -1,7 +1,7 @@
 """What a PDE problem is: the specification of its fields, and the verbs every problem offers.
 
-The specification (`FieldSpec`, `Grid`, …) is all that flows between problems and learners, so that any learner meets any
-problem whose fields it can represent.
+The specification (`FieldSpec`, `Grid`, …) is all that flows between problems and learners, so that any learner meets
+any problem whose fields it can represent.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class Problem(ABC):
 
 @dataclass(frozen=True)
 class RecordedProblem(Problem):
-    """Fields read from a file, with no equation behind them: a learner may be trained on them, nothing can be solved."""
+    """Fields read from a file, with no equation behind them: a learner may be trained on them, no more."""
 
     source: str
     input_specs: tuple[FieldSpec, ...]
@@ -310,7 +310,9 @@ def decode_spec(payload: Any) -> Any:
         arguments = {key: decode_spec(value) for key, value in payload.items() if key != "type"}
         kind = _SPEC_TYPES.get(payload.get("type", ""))
         if kind is None:
-            raise ProblemError(f"specification of unknown type {payload.get('type')!r}: known are {sorted(_SPEC_TYPES)}.")
+            raise ProblemError(
+                f"specification of unknown type {payload.get('type')!r}: known are {sorted(_SPEC_TYPES)}."
+            )
         return kind(**arguments)
     if isinstance(payload, list):
         return tuple(decode_spec(item) for item in payload)

@@ -1,4 +1,4 @@
-"""How far a prediction can be trusted, and how to make it as exact as asked: residual, estimated error, polished answer."""
+"""How far a prediction can be trusted: its residual, its estimated error, and the answer polished to a tolerance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class Certificate:
     iterations_from_zero: Tensor
 
 
-def certify(problem: Problem, inputs: Batch, prediction: Batch, rtol: float = 1e-8, batch_size: int = 32) -> Certificate:
+def certify(
+    problem: Problem, inputs: Batch, prediction: Batch, rtol: float = 1e-8, batch_size: int = 32
+) -> Certificate:
     """Measure predictions by the discrete equation, and polish them to a relative residual of ``rtol``.
 
     Parameters

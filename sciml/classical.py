@@ -56,13 +56,13 @@ def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: flo
     error, milliseconds = best.metrics["relative_l2"], best.seconds_per_sample * 1e3
     if error <= learner_error:
         return (
-            f"Without learning, {best.name} reaches {error:.2e} in {milliseconds:.2f} ms per sample: at least as accurate as the "
-            f"learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). Where the equation is known and this "
+            f"Without learning, {best.name} reaches {error:.2e} in {milliseconds:.2f} ms per sample: "
+            f"at least as accurate as the learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). Where the equation is known and this "
             "cheap to solve, use multigrid."
         )
     return (
-        f"The best method without learning in the learner's time, {best.name}, reaches {error:.2e} in {milliseconds:.2f} ms per "
-        f"sample; the learner reaches {learner_error:.2e} in {learner_seconds * 1e3:.2f} ms."
+        f"The best method without learning in the same time, {best.name}, reaches {error:.2e} in {milliseconds:.2f} "
+        f"ms per sample; the learner reaches {learner_error:.2e} in {learner_seconds * 1e3:.2f} ms."
     )
 
 
@@ -90,7 +90,12 @@ def _batches(inputs: Batch) -> Iterator[Batch]:
 
 
 def _mean_field(train: Dataset, inputs: Batch) -> Batch:
-    return Batch({name: field.mean(0, keepdim=True).expand(inputs.count, *field.shape[1:]) for name, field in train.outputs.items()})
+    return Batch(
+        {
+            name: field.mean(0, keepdim=True).expand(inputs.count, *field.shape[1:])
+            for name, field in train.outputs.items()
+        }
+    )
 
 
 def _cycles_name(cycles: int) -> str:

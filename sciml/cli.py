@@ -35,9 +35,6 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for a failure, 130 for Ctrl-C."""
-    # Threads that wait by spinning slow training by tens of times as soon as another job shares the cores. The threads'
-    # library reads this once, when torch is loaded, which is later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = app(arguments if arguments is not None else sys.argv[1:], prog_name="sciml", standalone_mode=False)
     except Exception as error:

@@ -41,8 +41,8 @@ class Learner(ABC):
     """A trainable map from a problem's inputs to its outputs.
 
     A learner is its configuration, the problem it was built for, and one ``torch.nn.Module`` that holds everything
-    learned (weights, normalisation), so that saving the module saves the learner. ``training_defaults`` are the values of
-    `sciml.training.TrainingConfig` that suit it best.
+    learned (weights, normalisation), so that saving the module saves the learner. ``training_defaults`` are the values
+    of `sciml.training.TrainingConfig` that suit it best.
     """
 
     name: ClassVar[str]
@@ -145,7 +145,9 @@ def load(directory: Path | str) -> Learner:
     if schema != SCHEMA:
         raise RunError(f"{directory}: written with schema {schema}, this version reads {SCHEMA}: update sciml-pde.")
     kind = find(learner_types(), description["learner"], "learner")
-    learner = kind.from_problem(rebuild_problem(description["problem"]), configure(kind.config_type, description["config"]))
+    learner = kind.from_problem(
+        rebuild_problem(description["problem"]), configure(kind.config_type, description["config"])
+    )
     learner.read_weights(directory / "weights.safetensors")
     return learner
 

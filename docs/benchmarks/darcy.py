@@ -1,6 +1,6 @@
 """Darcy flow: learners under one budget, beside solvers without learning. Writes darcy.json, darcy.md and figures.
 
-    python docs/benchmarks/darcy.py [--device cpu|cuda] [--quick] [--budget 120s] [--only PART,PART]
+python docs/benchmarks/darcy.py [--device cpu|cuda] [--quick] [--budget 120s] [--only PART,PART]
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds whose numbers mean nothing")
-    parser.add_argument("--budget", default="120s", help="training time of every learner and seed")
-    parser.add_argument("--published-budget", default="900s", help="training time on the published problem")
+    parser.add_argument("--budget", default="100s", help="training time of every learner and seed")
+    parser.add_argument("--published-budget", default="400s", help="training time on the published problem")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated, of {', '.join(PARTS)}")
-    parser.add_argument("--work", type=Path, default=None, help="where runs are kept, so that a stopped benchmark goes on")
+    parser.add_argument(
+        "--work", type=Path, default=None, help="where runs are kept, so that a stopped benchmark goes on"
+    )
     arguments = parser.parse_args()
     if arguments.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -39,17 +41,19 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Run the parts in order of importance; every figure is saved as soon as it is there."""
     import torch
-
     from parts import darcy_costs, darcy_learners
     from parts.darcy_page import render
     from parts.newcomer import newcomer
     from parts.record import Record
+
     from sciml.commands.values import seconds
 
     if arguments.device == "cuda" and not torch.cuda.is_available():
         sys.exit("darcy.py: --device cuda, but no GPU is visible to torch.")
     scratch = Path(tempfile.mkdtemp()) if arguments.quick else HERE
-    work = arguments.work or (scratch / "runs" if arguments.quick else HERE.parents[1] / "runs" / f"benchmark-{arguments.device}")
+    work = arguments.work or (
+        scratch / "runs" if arguments.quick else HERE.parents[1] / "runs" / f"benchmark-{arguments.device}"
+    )
     record = Record("darcy", arguments.device, scratch)
     scale = darcy_learners.Scale.quick() if arguments.quick else darcy_learners.Scale(budget=seconds(arguments.budget))
     if not arguments.quick:

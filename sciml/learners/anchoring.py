@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import inject, interpolate, mean_of_blocks, refinement_ratio
 from pde_benchmarks.problem import Batch, Grid, Phases, Positive, Problem
@@ -39,7 +38,9 @@ class Anchor:
             return
         sizes = "×".join(map(str, self.asked.shape)), "×".join(map(str, self.home.shape))
         if self.asked.dim != self.home.dim:
-            raise LearnerError(f"grid {sizes[0]}, but the run was trained on {sizes[1]}: the number of axes must agree.")
+            raise LearnerError(
+                f"grid {sizes[0]}, but the run was trained on {sizes[1]}: the number of axes must agree."
+            )
         if self.home.alignment == "unknown":
             raise LearnerError(
                 f"grid {sizes[0]}, but the run was trained on {sizes[1]} and where its points lie is not known: "

@@ -1,4 +1,4 @@
-"""What a grid learner sees of a sample: encoded inputs, and where wanted a first guess by the problem's own equation."""
+"""What a grid learner sees of a sample: encoded inputs, and where wanted a first guess by the problem's equation."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GridFeatures:
     Parameters
     ----------
     base
-        None: the channels are the inputs (a positive field as its logarithm). ``coarse`` or ``fmg``: the problem's first
-        guess u_b and its scaled residual D⁻¹ (f − A u_b) are further channels, and the network predicts u − u_b.
+        None: the channels are the inputs (a positive field as its logarithm). ``coarse`` or ``fmg``: the problem's
+        first guess u_b and its scaled residual D⁻¹ (f − A u_b) are further channels, and the network predicts u − u_b.
     """
 
     def __init__(self, problem: Problem, base: Base | None) -> None:

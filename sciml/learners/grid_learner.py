@@ -1,4 +1,4 @@
-"""Learners of maps between fields on one grid: everything but the network is shared, so comparisons compare networks."""
+"""Learners of maps between fields on one grid: all but the network is shared, so comparisons compare networks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GridConfig:
 
 
 class GridLearner(Learner):
-    """A network on grid fields with standardised channels, trained on relative L2 + H1, anchored at its training grid."""
+    """A network on standardised grid fields, trained on relative L2 + H1, anchored at its training grid."""
 
     config: GridConfig
     module: ScaledNetwork
@@ -66,7 +66,7 @@ class GridLearner(Learner):
         network = self.build(self.features.channels + self.grid.dim, outputs)
         self.module = ScaledNetwork(network, self.features.channels, outputs, self.grid)
         if self.grid.dim == 2:
-            self.module.to(memory_format=torch.channels_last)
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
@@ -128,7 +128,7 @@ class GridLearner(Learner):
 
     @torch.no_grad()
     def predict_directly(self, inputs: Batch, batch_size: int = 32) -> Prediction:
-        """Apply the network on the inputs' own grid, whatever it was trained on (what anchoring is measured against)."""
+        """Apply the network on the inputs' own grid, whatever it was trained on: anchoring is measured against it."""
         self._checked_shape(inputs)
         return Prediction(self.in_batches(inputs, self.direct, batch_size))
 
@@ -211,5 +211,6 @@ def _check_field(field: Any, spec: FieldSpec, grid: Grid) -> None:
     if not bool(torch.isfinite(field).all()):
         rows = (~torch.isfinite(field.flatten(1)).all(1)).nonzero().flatten()
         raise LearnerError(
-            f"{spec.name}: {len(rows)} of {len(field)} samples hold NaN or infinity (first: {rows[:5].tolist()}): clean them first."
+            f"{spec.name}: {len(rows)} of {len(field)} samples hold NaN or infinity (first: {rows[:5].tolist()}): "
+            "clean them first."
         )

@@ -81,5 +81,5 @@ def test_shape_and_repeatability(count, shape, seed):
 
 
 def test_unknown_boundary_is_named():
-    with pytest.raises(ProblemError, match="robin.*neumann"):
+    with pytest.raises(ProblemError, match=r"robin.*neumann"):
         GaussianField(boundary="robin")

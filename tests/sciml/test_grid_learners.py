@@ -1,4 +1,4 @@
-"""Grid learners: normalisation, physics inside, other resolutions, saving, bad input. Tiny networks, no real training."""
+"""Grid learners: normalisation, physics inside, other resolutions, saving, bad input. Tiny networks only."""
 
 import importlib.util
 
@@ -174,7 +174,7 @@ def test_empty_input_gives_empty_output():
 
 def test_grids_that_do_not_fit_are_refused_or_padded():
     problem = Darcy(resolution=18)
-    with pytest.raises(ConfigurationError, match="16 and 20|valid sizes"):
+    with pytest.raises(ConfigurationError, match="valid sizes"):
         DataMgNO.from_problem(problem, DataMgNOConfig(channels=4, layers=1, patch=1, levels="11 11 20"))
     padded = DataMgNO.from_problem(problem, DataMgNOConfig(channels=4, layers=1, patch=1, levels="11 11 20", fit="pad"))
     assert padded.predict(Batch({"coefficient": torch.ones(2, 1, 18, 18)})).mean["solution"].shape == (2, 1, 18, 18)

@@ -11,7 +11,11 @@ from sciml.learners.mgno.schedule import Schedule
 from sciml.learners.mgno.v_cycle import VCycle
 from solvers import DampedJacobi, GeometricMultigrid, poisson_operator
 
-RULES = {"cell": ["dirichlet", "neumann", "periodic", "zeros"], "interior": ["dirichlet"], "vertex": ["dirichlet", "neumann"]}
+RULES = {
+    "cell": ["dirichlet", "neumann", "periodic", "zeros"],
+    "interior": ["dirichlet"],
+    "vertex": ["dirichlet", "neumann"],
+}
 CASES = [(grid, rule) for grid, rules in RULES.items() for rule in rules]
 SIZE = {"cell": 16, "interior": 15, "vertex": 17}
 
@@ -34,7 +38,9 @@ def test_w_is_linear_and_keeps_the_grid(grid, rule, dim, restrict):
     f, g = field(1, 2, *[n] * dim), field(1, 2, *[n] * dim, seed=1)
     combined = W(0.3 * f + g).detach()
     assert combined.shape == (1, 3, *[n] * dim)
-    torch.testing.assert_close(combined, (0.3 * W(f) + W(g)).detach(), rtol=1e-12, atol=1e-12 * float(combined.abs().max()))
+    torch.testing.assert_close(
+        combined, (0.3 * W(f) + W(g)).detach(), rtol=1e-12, atol=1e-12 * float(combined.abs().max())
+    )
     assert W(torch.zeros_like(f)).abs().max() == 0
 
 
@@ -48,8 +54,8 @@ def test_periodic_w_commutes_with_shifts_of_the_coarsest_cell():
 def test_without_periodic_prolongation_it_does_not():
     """The published code pads the prolongation by zeros: shifts then change the answer."""
     W = v_cycle(rule="periodic", levels="11 11 11 20")
-    for prolong in W.prolong:
-        prolong[0].ghosts = GhostLayer(("zeros", "zeros"))
+    for level in W.levels[:-1]:
+        level.prolong.ghosts = GhostLayer(("zeros", "zeros"))
     f = field(1, 2, 32, 32)
     deviation = (W(f.roll((8, 8), (2, 3))) - W(f).roll((8, 8), (2, 3))).norm() / W(f).norm()
     assert deviation > 1e-2
@@ -73,28 +79,25 @@ def test_each_side_has_its_own_rule():
 
 
 def hand_set(W: VCycle) -> VCycle:
-    """Poisson's equation: A = 5-point Laplacian, S = ω D⁻¹, bilinear P, R = Pᵀ/4, Π = 0, in stencil units on every level."""
+    """Poisson: A = 5-point Laplacian, S = ω D⁻¹, bilinear P, R = Pᵀ/4, Π = 0, in stencil units on every level."""
     laplacian = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=torch.float64)
     point = torch.zeros(3, 3, dtype=torch.float64)
     point[1, 1] = 0.8 / 4
     line = torch.tensor([0.5, 1, 0.5], dtype=torch.float64)
     kernels = {
-        "smooth_down": point, "smooth_up": point, "operator_down": laplacian, "operator_up": laplacian,
-        "residual_operator": laplacian, "prolong": torch.outer(line, line),
+        "smooth": point, "operator": laplacian, "residual_operator": laplacian, "prolong": torch.outer(line, line),
         # Coarse equations in stencil units: h² grows by 4, which undoes the 1/4 of R = Pᵀ/4.
         "restrict_rhs": torch.outer(line, line), "restrict_start": torch.zeros(3, 3),
     }  # fmt: skip
     with torch.no_grad():
-        for name, kernel in kernels.items():
-            for rows in getattr(W, name):
-                for grid_map in rows:
-                    grid_map.convolution.weight.copy_(kernel[None, None])
+        for name, weight in W.named_parameters():
+            weight.copy_(kernels[name.split(".")[-2]][None, None])
     return W
 
 
 @pytest.mark.parametrize("n", [15, 31, 63])
 def test_hand_set_weights_are_textbook_multigrid(n):
-    """W equals a V(2,2) cycle of `solvers.multigrid` with damped Jacobi; its spectral radius is the textbook's 0.18-0.19."""
+    """W equals a V(2,2) cycle of `solvers.multigrid` with damped Jacobi; it contracts by the textbook's 0.18-0.19."""
     A = poisson_operator((n, n), alignment="vertex")
     cycle = GeometricMultigrid(pre=2, post=2, smoother=DampedJacobi(0.8)).setup(A)
     # The coarsest 3×3 grid is solved by 120 sweeps, each contracting by 0.77: 1e-14.
@@ -157,7 +160,9 @@ def test_gradients(rule):
 def test_single_precision_agrees_with_double():
     W, f = v_cycle(), field(2, 2, 16, 16)
     expected = W(f).detach()
-    torch.testing.assert_close(W.float()(f.float()).double().detach(), expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    torch.testing.assert_close(
+        W.float()(f.float()).double().detach(), expected, rtol=0, atol=1e-5 * float(expected.abs().max())
+    )
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -174,9 +179,13 @@ def test_bias_functions_do_not_depend_on_the_grid():
     torch.testing.assert_close(bias((17, 17))[:, ::2, ::2], bias((9, 9)), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("dim", "dtype"), [(1, torch.float32), (2, torch.float64), (3, torch.float32), (2, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("dim", "dtype"), [(1, torch.float32), (2, torch.float64), (3, torch.float32), (2, torch.bfloat16)]
+)
 def test_networks_run_in_every_dimension_and_precision(dim, dtype):
-    network = MgNONetwork(2, 1, 4, 2, Schedule.parse("11 20"), GhostLayer(("dirichlet",) * dim), patch=2, bias_degree=2).to(dtype)
+    network = MgNONetwork(
+        2, 1, 4, 2, Schedule.parse("11 20"), GhostLayer(("dirichlet",) * dim), patch=2, bias_degree=2
+    ).to(dtype)
     out = network(torch.ones(1, 2, *[8] * dim, dtype=dtype))
     assert out.dtype == dtype
     assert out.shape == (1, 1, *[8] * dim)
@@ -201,7 +210,10 @@ def test_sizes_that_the_levels_cannot_halve_are_named():
         Schedule.parse("10 10 10 10 20").check((50,), "cell")
 
 
-@pytest.mark.parametrize(("rules", "grid"), [(("robin",), "cell"), ((("periodic", "neumann"),), "cell"), (("periodic",), "vertex"), (("neumann",), "interior")])
+@pytest.mark.parametrize(
+    ("rules", "grid"),
+    [(("robin",), "cell"), ((("periodic", "neumann"),), "cell"), (("periodic",), "vertex"), (("neumann",), "interior")],
+)
 def test_boundary_rules_that_make_no_sense(rules, grid):
     with pytest.raises(ConfigurationError):
         GhostLayer(rules, grid)

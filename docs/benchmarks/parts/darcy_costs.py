@@ -44,10 +44,20 @@ def networks(record: Record, quick: bool) -> None:
         times = _interleaved({name: step for name, (_, step, _) in steps.items()}, repeats=3 if quick else 7)
         for name, (learner, step, features) in steps.items():
             multiply_adds, saved = _operations(learner.module, features), _saved_bytes(step)
-            rows.append([name, f"{size}²", learner.parameter_count, multiply_adds / 1e6, saved / 2**20, 1e3 * times[name] / BATCH])
+            rows.append(
+                [
+                    name,
+                    f"{size}²",
+                    learner.parameter_count,
+                    multiply_adds / 1e6,
+                    saved / 2**20,
+                    1e3 * times[name] / BATCH,
+                ]
+            )
     caption = (
-        "Forward and backward, batch of 8, float32, per sample; times are medians of interleaved repeats. Multiply-adds (forward) "
-        "are those of convolutions and matrix products; Fourier transforms are not counted. Memory is what is kept for the backward pass."
+        "Forward and backward, batch of 8, float32, per sample; times are medians of interleaved repeats. "
+        "Multiply-adds (forward) are those of convolutions and matrix products, without Fourier transforms. Memory is "
+        "what is kept for the backward pass."
     )
     columns = ["network", "grid", "parameters", "10⁶ multiply-adds", "MiB kept", "ms per sample"]
     record.table("costs", columns, rows, caption)
@@ -67,7 +77,9 @@ def _against_formula(record: Record, quick: bool) -> None:
     inner = size**2 * c**2 * per_point
     network = learner.module.network
     counted = _operations(network.layers[1].cycle, torch.randn(BATCH, c, size, size))  # type: ignore[union-attr, index]
-    record.figure("published_layout_over_formula.multiply_adds", counted / inner, unit="1", note="one hidden V-cycle operator")
+    record.figure(
+        "published_layout_over_formula.multiply_adds", counted / inner, unit="1", note="one hidden V-cycle operator"
+    )
 
 
 def _step(module: torch.nn.Module, features: torch.Tensor) -> Callable[[], None]:
@@ -109,7 +121,8 @@ def reference_solver(record: Record, quick: bool) -> None:
 
     def loop() -> None:
         answers[:] = [
-            scipy.sparse.linalg.splu(m, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(ones) for m in matrices
+            scipy.sparse.linalg.splu(m, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(ones)
+            for m in matrices
         ]
 
     def ours() -> Batch:
@@ -117,9 +130,21 @@ def reference_solver(record: Record, quick: bool) -> None:
 
     solution = ours()
     times = _interleaved({"ours": ours, "superlu": loop}, repeats=1 if quick else 3)
-    difference = float(np.abs(np.stack(answers) - solution["solution"].flatten(1).numpy()).max() / np.abs(np.stack(answers)).max())
-    note = f"{count} samples at {size}², SuperLU with its best symmetric ordering and ready-made matrices; largest difference {difference:.1e}"
-    record.figure("reference_solver_over_superlu_loop.time", times["ours"] / times["superlu"], timed=True, bar=at_most(0.2), unit="1", note=note)
+    difference = float(
+        np.abs(np.stack(answers) - solution["solution"].flatten(1).numpy()).max() / np.abs(np.stack(answers)).max()
+    )
+    note = (
+        f"{count} samples at {size}², SuperLU with its best symmetric ordering and ready-made matrices; "
+        f"largest difference {difference:.1e}"
+    )
+    record.figure(
+        "reference_solver_over_superlu_loop.time",
+        times["ours"] / times["superlu"],
+        timed=True,
+        bar=at_most(0.2),
+        unit="1",
+        note=note,
+    )
     rows = [[name, 1e3 * seconds / count] for name, seconds in times.items()]
     record.table("reference_solver", ["solver", "ms per sample"], rows, note + ".")
 

@@ -19,14 +19,19 @@ def render(record: Mapping[str, Any]) -> str:
     hardware, versions = record["hardware"], record["versions"]
     parts = [
         "# Darcy flow: learned solution operators, beside solvers without learning",
-        "−∇·(a ∇u) = 1 in the unit square, u = 0 on its boundary; the map a ↦ u. Two-valued coefficients (12 and 3 by the sign of a "
-        "Gaussian field), 64² cells, unless stated. Errors are means over held-out samples of relative norms, in per cent.",
-        f"Written by `{record['command']}` at commit {record['commit']} on {record['date']}; {hardware['cpu']}, {hardware['cores']} cores, "
-        f"GPU: {hardware['gpu'] or 'none'}; " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+        "−∇·(a ∇u) = 1 in the unit square, u = 0 on its boundary; the map a ↦ u. Two-valued coefficients (12 and 3 by "
+        "the sign of a Gaussian field), 64² cells, unless stated. Errors are means over held-out samples of relative "
+        "norms, in per cent.",
+        f"Written by `{record['command']}` at commit {record['commit']} on {record['date']}; "
+        f"{hardware['cpu']}, {hardware['cores']} cores, "
+        f"GPU: {hardware['gpu'] or 'none'}; "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + ".",
         "## The bars\n\n" + figures_table({k: v for k, v in figures.items() if "bar" in v}),
         _section(tables, "learners", "## Equal training seconds"),
         _winner(tables, "learners", "the smooth law"),
-        "![Error against training seconds](figures/darcy_seconds.png)\n\n![Error against parameters](figures/darcy_parameters.png)",
+        "![Error against training seconds](figures/darcy_seconds.png)",
+        "![Error against parameters](figures/darcy_parameters.png)",
         "![A prediction](figures/darcy_prediction.png)",
         _section(tables, "transfer", "## Another resolution"),
         _section(tables, "rough", "## The rough law"),
@@ -61,6 +66,7 @@ def _winner(tables: Mapping[str, Any], name: str, law: str) -> str:
     best = min(affordable.values(), key=lambda row: float(row[1]))
     wins = "Multigrid alone wins" if float(best[1]) <= error else "The learner wins"
     return (
-        f"**{wins}** on {law} at the default learner's prediction time: {best[0]} reaches {best[1]} % in {best[5]:.2f} ms per sample, "
+        f"**{wins}** on {law} at the default learner's prediction time: {best[0]} reaches {best[1]} % in "
+        f"{best[5]:.2f} ms per sample, "
         f"mgno {error:.3g} % in {milliseconds:.2f} ms."
     )

@@ -1,4 +1,4 @@
-"""A benchmark's JSON record: figures with spread, seeds and bars, versions and hardware, written atomically and merged."""
+"""A benchmark's JSON record: figures with spread, seeds and bars, versions and hardware, written atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 class Record:
-    """Figures of one benchmark, kept in ``docs/benchmarks/NAME.json``; what an earlier run measured stays until measured again.
+    """Figures of one benchmark in ``docs/benchmarks/NAME.json``; what was measured stays until it is measured again.
 
     Parameters
     ----------
@@ -56,13 +56,19 @@ class Record:
                 entry["spread"] = stdev(numbers)
         bar = facts.get("bar")
         if bar is not None and entry["value"] is not None:
-            entry["reached"] = entry["value"] <= bar["value"] if bar["sense"] == "<=" else entry["value"] >= bar["value"]
+            entry["reached"] = (
+                entry["value"] <= bar["value"] if bar["sense"] == "<=" else entry["value"] >= bar["value"]
+            )
         self.content["figures"][name + self.suffix] = {**entry, **facts}
         self.save()
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> None:
         """Add a table; numbers stay numbers, the page formats them."""
-        self.content["tables"][name + self.suffix] = {"columns": list(columns), "rows": [list(r) for r in rows], "caption": caption}
+        self.content["tables"][name + self.suffix] = {
+            "columns": list(columns),
+            "rows": [list(r) for r in rows],
+            "caption": caption,
+        }
         self.save()
 
     @property
@@ -105,7 +111,11 @@ def figures_table(figures: Mapping[str, Any]) -> str:
     rows = []
     for name, entry in sorted(figures.items()):
         bar = entry.get("bar")
-        goal = "" if bar is None else f"{bar['sense']} {bar['value']:g} ({'reached' if entry.get('reached') else 'not reached'})"
+        goal = (
+            ""
+            if bar is None
+            else f"{bar['sense']} {bar['value']:g} ({'reached' if entry.get('reached') else 'not reached'})"
+        )
         spread = f" ± {entry['spread']:.1g}" if entry.get("spread") else ""
         value = entry.get("reason", "not measured") if entry["value"] is None else _text(entry["value"]) + spread
         rows.append([f"`{name}`", value, goal, entry.get("note", "")])
@@ -119,5 +129,7 @@ def _text(cell: Any) -> str:
 
 
 def _commit() -> str:
-    answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False)
+    answer = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
+    )
     return answer.stdout.strip() or "unknown"

@@ -23,12 +23,12 @@ class GhostLayer:
     Parameters
     ----------
     rules
-        One an axis, or a pair (low side, high side) an axis: ``dirichlet`` (zero boundary value), ``neumann`` (zero normal
+        One an axis, or a pair (low side, high side): ``dirichlet`` (zero boundary value), ``neumann`` (zero normal
         derivative), ``periodic``, or ``zeros`` (the published padding, whatever the grid).
     grid
-        ``cell``: the boundary lies half a cell outside, so the ghost is −inside or +inside. ``interior``: the ghost of a
-        Dirichlet side is the boundary point itself, 0. ``vertex``: the outermost points lie on the boundary; the ghost of a
-        Neumann side mirrors the point next to it.
+        ``cell``: the boundary lies half a cell outside, so the ghost is −inside or +inside. ``interior``: the ghost of
+        a Dirichlet side is the boundary point itself, 0. ``vertex``: the outermost points lie on the boundary; the
+        ghost of a Neumann side mirrors the point next to it.
 
     Raises
     ------
@@ -43,13 +43,19 @@ class GhostLayer:
         for low, high in self.sides:
             for rule in (low, high):
                 if rule not in BOUNDARY_RULES:
-                    raise ConfigurationError(f"boundary rule {rule!r} is unknown: use one of {', '.join(BOUNDARY_RULES)}.")
+                    raise ConfigurationError(
+                        f"boundary rule {rule!r} is unknown: use one of {', '.join(BOUNDARY_RULES)}."
+                    )
             if (low == "periodic") != (high == "periodic"):
-                raise ConfigurationError(f"boundary {low!r} faces {high!r}: an axis is periodic on both sides or on neither.")
+                raise ConfigurationError(
+                    f"boundary {low!r} faces {high!r}: an axis is periodic on both sides or on neither."
+                )
         if self.grid != "cell" and any(low == "periodic" for low, _ in self.sides):
             raise ConfigurationError(f"a periodic axis needs grid='cell', found {self.grid!r}.")
         if self.grid == "interior" and any("neumann" in pair for pair in self.sides):
-            raise ConfigurationError("interior vertices leave the boundary out, which a Neumann side needs: use grid='cell' or 'vertex'.")
+            raise ConfigurationError(
+                "interior vertices leave the boundary out, which a Neumann side needs: use grid='cell' or 'vertex'."
+            )
 
     @property
     def sides(self) -> tuple[tuple[str, str], ...]:

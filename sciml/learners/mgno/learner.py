@@ -30,8 +30,8 @@ class MgNOConfig(GridConfig):
     levels
         Pre- and post-smoothing steps of every level of the V-cycles, finest first, e.g. ``11 11 20``.
     boundary
-        ``problem`` for the boundary conditions of the problem's grid, or one of ``dirichlet``, ``neumann``, ``periodic``,
-        ``zeros`` (the published padding) for every side.
+        ``problem`` for the boundary conditions of the problem's grid, or one of ``dirichlet``, ``neumann``,
+        ``periodic``, ``zeros`` (the published padding) for every side.
     restrict
         Right-hand side of coarse levels: ``rhs`` (as published) or ``residual`` (the correction scheme).
     bias_degree
@@ -54,7 +54,7 @@ class MgNOConfig(GridConfig):
 
 @dataclass(frozen=True)
 class DataMgNOConfig(MgNOConfig):
-    """MgNO from data alone; the setting for budgets of minutes (patch stem of 4, zero padding: faster, hence better)."""
+    """MgNO from data alone, for budgets of minutes (patch stem of 4, zero padding: faster, hence better)."""
 
     base: Base | None = None
     post_cycles: int = 0
@@ -67,7 +67,7 @@ class DataMgNOConfig(MgNOConfig):
 
 @dataclass(frozen=True)
 class PublishedMgNOConfig(MgNOConfig):
-    """The layout of the paper's runs on the rough and the multiscale law: no patch stem, zero padding, constant biases."""
+    """The layout of the paper's runs: no patch stem, zero padding, constant biases."""
 
     base: Base | None = None
     post_cycles: int = 0
@@ -98,7 +98,15 @@ class DataMgNO(GridLearner):
         # Blocks of points form a grid of cells, whatever the points were.
         inner = GhostLayer(ghosts.rules, "cell") if config.patch > 1 else ghosts
         network = MgNONetwork(
-            inputs, outputs, config.channels, config.layers, schedule, inner, config.patch, config.restrict, config.bias_degree
+            inputs,
+            outputs,
+            config.channels,
+            config.layers,
+            schedule,
+            inner,
+            config.patch,
+            config.restrict,
+            config.bias_degree,
         )
         unit = config.patch * 2 ** (schedule.levels - 1)
         if config.fit == "pad":
@@ -120,7 +128,10 @@ class MgNO(DataMgNO):
     def accepts(cls, problem: Problem) -> str | None:
         """A grid, and an operator known to the problem."""
         if not isinstance(problem, EllipticProblem):
-            return "it corrects a multigrid solution, and the equation of this data is not known; mgno-data learns from data alone."
+            return (
+                "it corrects a multigrid solution, and the equation of this data is not known; "
+                "mgno-data learns from data alone."
+            )
         return super().accepts(problem)
 
 
@@ -146,7 +157,8 @@ class Padded(nn.Module):
         pads = [count for more in reversed(extra) for count in (more // 2, more - more // 2)]
         result: Tensor = self.network(functional.pad(field, pads, mode="replicate"))
         crop = tuple(slice(more // 2, more // 2 + n) for more, n in zip(extra, shape, strict=True))
-        return result[(..., *crop)]
+        index: tuple[Any, ...] = (..., *crop)
+        return result[index]
 
 
 def _check_patches(shape: tuple[int, ...], patch: int) -> None:
@@ -155,5 +167,6 @@ def _check_patches(shape: tuple[int, ...], patch: int) -> None:
     for size in shape:
         if size % patch:
             raise ConfigurationError(
-                f"grid of {size} points is not a multiple of patch={patch}: use patch=1, fit=pad, or {size // patch * patch} points."
+                f"grid of {size} points is not a multiple of patch={patch}: "
+                f"use patch=1, fit=pad, or {size // patch * patch} points."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import pairwise, product
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.schedule import Schedule
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, VCycle
 
-__all__ = ["BiasFunction", "MgNONetwork", "MgNOLayer", "blocks_to_channels", "channels_to_blocks"]
+__all__ = ["BiasFunction", "MgNOLayer", "MgNONetwork", "blocks_to_channels", "channels_to_blocks"]
 
 
 class BiasFunction(nn.Module):
@@ -46,7 +46,15 @@ class BiasFunction(nn.Module):
 class MgNOLayer(nn.Module):
     """v ↦ W v + B v + b with a V-cycle W, a pointwise B and a bias function b."""
 
-    def __init__(self, inputs: int, outputs: int, schedule: Schedule, ghosts: GhostLayer, restrict: Literal["rhs", "residual"], degree: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        schedule: Schedule,
+        ghosts: GhostLayer,
+        restrict: Literal["rhs", "residual"],
+        degree: int,
+    ) -> None:
         super().__init__()
         dim = len(ghosts.rules)
         self.cycle = VCycle(inputs, outputs, schedule, ghosts, restrict)
@@ -98,8 +106,7 @@ class MgNONetwork(nn.Module):
         self.patch = patch
         widths = [inputs * patch**dim, *[channels] * layers]
         self.layers = nn.ModuleList(
-            MgNOLayer(source, target, schedule, ghosts, restrict, bias_degree)
-            for source, target in zip(widths[:-1], widths[1:], strict=True)
+            MgNOLayer(source, target, schedule, ghosts, restrict, bias_degree) for source, target in pairwise(widths)
         )
         self.readout = CONVOLUTIONS[dim](channels, outputs * patch**dim, 1, bias=False)
 
@@ -140,7 +147,11 @@ def channels_to_blocks(field: Tensor, patch: int) -> Tensor:
 
 
 def _memory_format(field: Tensor, like: Tensor) -> Tensor:
-    return field.contiguous(memory_format=torch.channels_last) if like.is_contiguous(memory_format=torch.channels_last) else field
+    return (
+        field.contiguous(memory_format=torch.channels_last)
+        if like.is_contiguous(memory_format=torch.channels_last)
+        else field
+    )
 
 
 def _legendre(x: Tensor, degree: int) -> Tensor:

@@ -25,7 +25,7 @@ class Schedule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the published notation: a word per level, first digit pre-smoothing, second post-smoothing; ``12-3`` for more.
+        """Read the published notation: a word per level, two digits for pre- and post-smoothing; ``12-3`` for more.
 
         Raises
         ------
@@ -37,11 +37,14 @@ class Schedule:
             parts = word.split("-") if "-" in word else list(word)
             if len(parts) != 2 or not all(part.isdigit() for part in parts):
                 raise ConfigurationError(
-                    f"V-cycle level {word!r} in {text!r}: expected two digits (pre- and post-smoothing), e.g. 11, or 12-3."
+                    f"V-cycle level {word!r} in {text!r}: expected two digits (pre- and post-smoothing), "
+                    "e.g. 11, or 12-3."
                 )
             pairs.append((int(parts[0]), int(parts[1])))
         if not pairs or pairs[0][0] == 0:
-            raise ConfigurationError(f"V-cycle {text!r}: the finest level needs at least one pre-smoothing step, e.g. '11 11 20'.")
+            raise ConfigurationError(
+                f"V-cycle {text!r}: the finest level needs at least one pre-smoothing step, e.g. '11 11 20'."
+            )
         return cls(tuple(k for k, _ in pairs), tuple(p for _, p in pairs))
 
     @property

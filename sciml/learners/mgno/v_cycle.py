@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as functional
@@ -19,29 +19,32 @@ TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3
 
 
 class GridMap(nn.Module):
-    """A local linear map on a grid that honours the boundary rule: same size (S, A), restriction (R, Π) or prolongation (P).
+    """A local linear map that honours the boundary rule: same size (S, A), restriction (R, Π) or prolongation (P).
 
     Parameters
     ----------
     kind
-        ``same`` (3 points, stride 1), ``restrict`` (3 points, stride 2) or ``prolong`` (4 points on cells, 3 on vertices,
-        stride 2, transposed).
+        ``same`` (3 points, stride 1), ``restrict`` (3 points, stride 2) or ``prolong`` (4 points on cells, 3 on
+        vertices, stride 2, transposed).
     """
 
-    def __init__(self, kind: Literal["same", "restrict", "prolong"], inputs: int, outputs: int, ghosts: GhostLayer) -> None:
+    def __init__(
+        self, kind: Literal["same", "restrict", "prolong"], inputs: int, outputs: int, ghosts: GhostLayer
+    ) -> None:
         super().__init__()
         self.kind, self.ghosts = kind, ghosts
         dim = len(ghosts.rules)
+        self.stride = 1 if kind == "same" else 2
+        # The framework's default initialisation of a convolution without bias.
         if kind == "prolong":
-            self.convolution = TRANSPOSED[dim](inputs, outputs, 4 if ghosts.grid == "cell" else 3, stride=2, bias=False)
+            shape: nn.Module = TRANSPOSED[dim](inputs, outputs, 4 if ghosts.grid == "cell" else 3, bias=False)
         else:
-            self.convolution = CONVOLUTIONS[dim](inputs, outputs, 3, stride=1 if kind == "same" else 2, bias=False)
+            shape = CONVOLUTIONS[dim](inputs, outputs, 3, bias=False)
+        self.weight = nn.Parameter(cast(Tensor, shape.weight).detach())
 
     def forward(self, field: Tensor) -> Tensor:
         """Apply the map to ``(batch, channel, *grid)``."""
-        weight = self.convolution.weight
-        dim = field.ndim - 2
-        stride = self.convolution.stride[0]
+        weight, stride, dim = self.weight, self.stride, field.ndim - 2
         if self.kind != "prolong":
             if self.ghosts.grid == "interior" and self.kind == "restrict":
                 return _CONVOLVE[dim](field, weight, stride=stride)
@@ -66,8 +69,9 @@ _PROLONG = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: f
 class VCycle(nn.Module):
     """Linear operator W: f ↦ u computed by one V-cycle for an unknown learned equation A u = f.
 
-    u⁰ = S f on the finest level, then u ← u + S (f − A u) on every level on the way down and up; coarse right-hand sides are
-    R f (as in the published runs) or R (f − A u) (the correction scheme), coarse starting values Π u, corrections P u.
+    u⁰ = S f on the finest level, then u ← u + S (f − A u) on every level on the way down and up; coarse right-hand
+    sides are R f (as in the published runs) or R (f − A u) (the correction scheme), coarse starting values Π u,
+    corrections P u.
 
     Parameters
     ----------
@@ -82,8 +86,8 @@ class VCycle(nn.Module):
 
     Notes
     -----
-    With c channels and no post-smoothing it has c² (9 (2 Σk − 1) + (L − 1)(9 + 9 + 16)) weights in two dimensions, and costs
-    O(N) operations.
+    With c channels and no post-smoothing it has c² (9 (2 Σk − 1) + (L − 1)(9 + 9 + 16)) weights in two dimensions, and
+    costs O(N) operations.
 
     Examples
     --------
@@ -101,49 +105,96 @@ class VCycle(nn.Module):
         restrict: Literal["rhs", "residual"] = "rhs",
     ) -> None:
         super().__init__()
-        self.schedule, self.ghosts, self.restrict = schedule, ghosts, restrict
-
-        def maps(kind: Literal["same", "restrict", "prolong"], source: int, target: int, counts: list[int]) -> nn.ModuleList:
-            rows = [nn.ModuleList(GridMap(kind, source, target, ghosts) for _ in range(count)) for count in counts]
-            return nn.ModuleList(rows)
-
-        pre, post = list(schedule.pre), list(schedule.post)
-        post[-1] = 0  # on the coarsest level there is nothing to come back from
-        transfers = [1] * (schedule.levels - 1)
-        self.smooth_down = maps("same", inputs, outputs, pre)
-        self.operator_down = maps("same", outputs, inputs, [pre[0] - 1, *pre[1:]])
-        self.smooth_up = maps("same", inputs, outputs, post)
-        self.operator_up = maps("same", outputs, inputs, post)
-        self.restrict_rhs = maps("restrict", inputs, inputs, transfers)
-        self.restrict_start = maps("restrict", outputs, outputs, transfers)
-        self.prolong = maps("prolong", outputs, outputs, transfers)
-        self.residual_operator = maps("same", outputs, inputs, transfers if restrict == "residual" else [0] * len(transfers))
+        self.levels = nn.ModuleList(
+            Level(inputs, outputs, schedule, index, ghosts, restrict) for index in range(schedule.levels)
+        )
 
     def forward(self, f: Tensor) -> Tensor:
         """Apply W to ``(batch, inputs, *grid)``."""
-        rhs, values = [f], [self._boundary(self.smooth_down[0][0](f))]
-        for level in range(self.schedule.levels):
-            f, u = rhs[level], values[level]
-            steps = list(self.smooth_down[level])[1 if level == 0 else 0 :]
-            for smooth, operator in zip(steps, self.operator_down[level], strict=True):
-                u = self._boundary(u + smooth(f - operator(u)))
-            values[level] = u
-            if level < self.schedule.levels - 1:
-                right = f - self.residual_operator[level][0](u) if self.restrict == "residual" else f
-                rhs.append(self.restrict_rhs[level][0](right))
-                values.append(self._boundary(self.restrict_start[level][0](u)))
-        u = values[-1]
-        for level in reversed(range(self.schedule.levels - 1)):
-            u = self._boundary(values[level] + self.prolong[level][0](u))
-            for smooth, operator in zip(self.smooth_up[level], self.operator_up[level], strict=True):
-                u = self._boundary(u + smooth(rhs[level] - operator(u)))
+        levels = [cast(Level, level) for level in self.levels]
+        rhs: list[Tensor] = []
+        values: list[Tensor] = []
+        u: Tensor | None = None
+        for level in levels:
+            u = level.relax_down(f, u)
+            rhs.append(f)
+            values.append(u)
+            if level is not levels[-1]:
+                f, u = level.coarse(f, u)
+        for level, f, value in zip(levels[-2::-1], rhs[-2::-1], values[-2::-1], strict=True):
+            assert u is not None
+            u = level.relax_up(f, level.correct(value, u))
+        assert u is not None
         return u
 
-    def _boundary(self, u: Tensor) -> Tensor:
-        """On vertex grids the points on a Dirichlet side hold its value, zero."""
-        if self.ghosts.grid != "vertex":
-            return u
-        return u * _inside(self.ghosts, tuple(u.shape[2:]), u.dtype, u.device)
+
+class Level(nn.Module):
+    """The maps of one level: its relaxation steps, and the transfers to and from the next coarser one, if any."""
+
+    def __init__(
+        self, inputs: int, outputs: int, schedule: Schedule, index: int, ghosts: GhostLayer, restrict: str
+    ) -> None:
+        super().__init__()
+        self.ghosts = ghosts
+        finest, coarsest = index == 0, index == schedule.levels - 1
+        # The very first step starts from u = 0 and needs no operator.
+        self.down = nn.ModuleList(
+            Relaxation(inputs, outputs, ghosts, from_zero=finest and step == 0) for step in range(schedule.pre[index])
+        )
+        self.up = nn.ModuleList(
+            Relaxation(inputs, outputs, ghosts) for _ in range(0 if coarsest else schedule.post[index])
+        )
+        self.residual_operator = GridMap("same", outputs, inputs, ghosts) if restrict == "residual" else None
+        if coarsest:
+            self.residual_operator = None
+        else:
+            self.restrict_rhs = GridMap("restrict", inputs, inputs, ghosts)
+            self.restrict_start = GridMap("restrict", outputs, outputs, ghosts)
+            self.prolong = GridMap("prolong", outputs, outputs, ghosts)
+
+    def relax_down(self, f: Tensor, u: Tensor | None) -> Tensor:
+        """All pre-smoothing steps."""
+        for step in self.down:
+            u = step(f, u)
+        assert u is not None  # the schedule has a step on the finest level
+        return u
+
+    def relax_up(self, f: Tensor, u: Tensor) -> Tensor:
+        """All post-smoothing steps."""
+        for step in self.up:
+            u = step(f, u)
+        return u
+
+    def coarse(self, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Right-hand side and starting value of the next coarser level."""
+        right = f if self.residual_operator is None else f - self.residual_operator(u)
+        return self.restrict_rhs(right), _held(self.ghosts, self.restrict_start(u))
+
+    def correct(self, u: Tensor, coarse: Tensor) -> Tensor:
+        """u + P u_coarse."""
+        return _held(self.ghosts, u + self.prolong(coarse))
+
+
+class Relaxation(nn.Module):
+    """u ← u + S (f − A u); without A, from u = 0, u = S f."""
+
+    def __init__(self, inputs: int, outputs: int, ghosts: GhostLayer, from_zero: bool = False) -> None:
+        super().__init__()
+        self.smooth = GridMap("same", inputs, outputs, ghosts)
+        self.operator = None if from_zero else GridMap("same", outputs, inputs, ghosts)
+
+    def forward(self, f: Tensor, u: Tensor | None) -> Tensor:
+        """One step."""
+        if self.operator is None or u is None:
+            return _held(self.smooth.ghosts, self.smooth(f))
+        return _held(self.smooth.ghosts, u + self.smooth(f - self.operator(u)))
+
+
+def _held(ghosts: GhostLayer, u: Tensor) -> Tensor:
+    """On vertex grids the points on a Dirichlet side hold its value, zero."""
+    if ghosts.grid != "vertex":
+        return u
+    return u * _inside(ghosts, tuple(u.shape[2:]), u.dtype, u.device)
 
 
 @lru_cache(maxsize=256)
