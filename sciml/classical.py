@@ -57,8 +57,8 @@ def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: flo
     if error <= learner_error:
         return (
             f"Without learning, {best.name} reaches {error:.2e} in {milliseconds:.2f} ms per sample: "
-            f"at least as accurate as the learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). Where the equation is known and this "
-            "cheap to solve, use multigrid."
+            f"at least as accurate as the learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). "
+            "Where the equation is known and this cheap to solve, use multigrid."
         )
     return (
         f"The best method without learning in the same time, {best.name}, reaches {error:.2e} in {milliseconds:.2f} "
