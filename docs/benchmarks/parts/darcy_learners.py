@@ -74,20 +74,16 @@ def compare(record: Record, scale: Scale, work: Path) -> None:
     """The four learners, the larger FNO and the published layout; ratios of their errors; curves."""
     speaker = Speaker()
     result = Comparison(experiment(scale), LEARNERS, scale.seeds, work / "compare").carry_out(speaker)
-    fno = {"fno": result["learners"]["fno"]}
-    for label, changes in FNO_VARIANTS.items():
-        directory = work / label.replace(" ", "-").replace(",", "")
-        other = Comparison(experiment(scale, **changes), ("fno",), scale.seeds, directory).carry_out(speaker)
-        fno[label] = other["learners"]["fno"]
+    fno = _fno_settings(result["learners"]["fno"], scale, work)
     one = Comparison(experiment(scale), ("mgno-published",), scale.seeds[:1], work / "published-layout")
     rows = {**result["learners"], **fno, **one.carry_out(speaker)["learners"]}
     facts = {"seeds": list(scale.seeds), "unit": "1", "budget_s": scale.budget}
     for name in LEARNERS:
         record.figure(f"{name.replace('-', '_')}.relative_l2", rows[name][L2]["values"], **facts)
         record.figure(f"{name.replace('-', '_')}.relative_h1", rows[name][H1]["values"], **facts)
-    best = min(row[L2]["value"] for row in fno.values())
+    best = min(row[L2]["value"] for row in fno.values() if len(row[L2]["values"]) == len(scale.seeds))
     record.figure("fno_best.relative_l2", best, note="; ".join(fno), **facts)
-    note = "best FNO of three settings"
+    note = "best FNO of three settings (chosen by the first seed, then measured with all)"
     ratio = {name: [v / best for v in rows[name][L2]["values"]] for name in LEARNERS}
     record.figure("mgno_data_over_fno.relative_l2", ratio["mgno-data"], bar=at_most(0.5), note=note, **facts)
     record.figure("mgno_over_fno.relative_l2", ratio["mgno"], bar=at_most(0.1), note=note, **facts)
@@ -101,6 +97,19 @@ def compare(record: Record, scale: Scale, work: Path) -> None:
     _learner_table(record, "learners", rows, result["without_learning"], scale)
     _transfer(record, rows, work, scale)
     _curves(record.figures, work, rows, scale)
+
+
+def _fno_settings(default: dict[str, Any], scale: Scale, work: Path) -> dict[str, Any]:
+    """Other settings of the FNO with the first seed; with all seeds where that is better than the default's first."""
+    rows = {"fno": default}
+    for label, changes in FNO_VARIANTS.items():
+        directory = work / label.replace(" ", "-").replace(",", "")
+        for seeds in (scale.seeds[:1], scale.seeds):
+            answer = Comparison(experiment(scale, **changes), ("fno",), seeds, directory).carry_out(Speaker())
+            rows[label] = answer["learners"]["fno"]
+            if rows[label][L2]["values"][0] > default[L2]["values"][0]:
+                break
+    return rows
 
 
 def _learner_table(record: Record, name: str, rows: dict[str, Any], without: dict[str, Any], scale: Scale) -> None:
