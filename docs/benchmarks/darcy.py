@@ -58,8 +58,10 @@ def measure(arguments: argparse.Namespace) -> None:
     scale = darcy_learners.Scale.quick() if arguments.quick else darcy_learners.Scale(budget=seconds(arguments.budget))
     if not arguments.quick:
         scale = dataclasses.replace(scale, published_budget=seconds(arguments.published_budget))
+    if arguments.device == "cuda":
+        scale = dataclasses.replace(scale, threads=None)
     jobs = {
-        "costs": lambda: darcy_costs.networks(record, arguments.quick),
+        "costs": lambda: darcy_costs.networks(record, arguments.quick, arguments.device),
         "solver": lambda: darcy_costs.reference_solver(record, arguments.quick),
         "compare": lambda: darcy_learners.compare(record, scale, work),
         "certificates": lambda: darcy_learners.certificates(record, scale, work),

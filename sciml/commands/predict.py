@@ -41,6 +41,7 @@ def predict(
     from sciml.errors import ConfigurationError
     from sciml.experiments import fields_of
     from sciml.files import ARRAY_FORMATS, write_arrays
+    from sciml.learners.grid_learner import GridLearner
     from sciml.runs import Run
 
     if certify is not None and not 0 < certify < 1:
@@ -49,7 +50,10 @@ def predict(
         output = output.with_name(output.name + input_file.suffix)
     learner = Run.open(run).load_learner()
     problem = learner.problem
-    _check_alignment(learner, alignment)
+    if alignment is not None:
+        if not isinstance(learner, GridLearner):
+            raise ConfigurationError(f"--alignment {alignment}: {learner.name} does not work on a grid; leave it out.")
+        learner.place(alignment)
     inputs = fields_of(problem, read_inputs(input_file, inputs=input_name), problem.inputs, str(input_file))
     for name, field in inputs.items():
         show(f"input {name!r}, shape {tuple(field.shape)}, {field.dtype}, from {field.min():.4g} to {field.max():.4g}")
@@ -86,16 +90,3 @@ def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor
     show(f"polishing took {done:.0f} iterations, {zero:.0f} from zero ({1 - done / zero:.0%} saved).")
     raw = {f"{name}_prediction": field for name, field in prediction.items()}
     return {**certificate.polished, **raw, **numbers}
-
-
-def _check_alignment(learner: Learner, alignment: str | None) -> None:
-    """A stated alignment must be the one of training: the network knows no other."""
-    from pde_benchmarks.problem import Grid
-    from sciml.errors import LearnerError
-
-    grid = learner.problem.outputs[0].support
-    if alignment is not None and isinstance(grid, Grid) and alignment != grid.alignment:
-        raise LearnerError(
-            f"--alignment {alignment}: this run was trained on {grid.alignment} points; give fields on such points, "
-            "or train again with --alignment."
-        )

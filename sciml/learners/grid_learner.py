@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -131,6 +132,21 @@ class GridLearner(Learner):
         """Apply the network on the inputs' own grid, whatever it was trained on: anchoring is measured against it."""
         self._checked_shape(inputs)
         return Prediction(self.in_batches(inputs, self.direct, batch_size))
+
+    def place(self, alignment: str) -> None:
+        """Say where the grid points of the training data lie, if the data did not tell.
+
+        Raises
+        ------
+        LearnerError
+            If they are known to lie elsewhere.
+        """
+        if self.grid.alignment not in ("unknown", alignment):
+            raise LearnerError(
+                f"alignment {alignment}: this learner was trained on {self.grid.alignment} points; give fields on such "
+                "points, or train again with --alignment."
+            )
+        self.grid = dataclasses.replace(self.grid, alignment=alignment)
 
     def in_batches(self, inputs: Batch, predict: Callable[[Batch], Batch], batch_size: int) -> Batch:
         """Predict ``batch_size`` samples at a time; outputs have the inputs' dtype and device."""

@@ -54,6 +54,7 @@ def neighbour_sum(a: Array, u: Array, i: int, j: int, out: Array) -> None:
 
 @compiled
 def residual(a: Array, b: Array, u: Array, out: Array) -> None:
+    """out ← b − A u."""
     n0, n1, n2 = u.shape
     d = a.shape[0] - 2
     for i in range(n0):
@@ -98,6 +99,7 @@ def half_sweep(a: Array, b: Array, u: Array, step: int, colour: int, line: Array
 
 @compiled
 def jacobi(a: Array, b: Array, u: Array, omega: float, r: Array) -> None:
+    """One sweep u ← u + ω D⁻¹ (b − A u); r is scratch."""
     n0, n1, n2 = u.shape
     inverse = a.shape[0] - 1
     residual(a, b, u, r)
@@ -181,12 +183,14 @@ def grid(flat: Array, start: int, shape: Array) -> Array:
 
 @compiled
 def links(flat: Array, start: int, shape: Array, parts: int) -> Array:
+    """The links of the level that begins at cell `start` of a hierarchy stored in one array."""
     n0, n1, n2 = shape
     return flat[start * parts : (start + n0 * n1 * n2) * parts].reshape((parts, n0, n1, n2))
 
 
 @compiled
 def solve_coarsest(inverse: Array, b: Array, u: Array) -> None:
+    """u ← A⁻¹ b by the dense inverse."""
     flat_b, flat_u = b.reshape(-1), u.reshape(-1)
     for i in range(flat_u.size):
         total = inverse[i, 0] * flat_b[0]
@@ -369,6 +373,7 @@ def step(length: float, p: Array, q: Array, x: Array, r: Array) -> float:
 
 @reassociating
 def dot(u: Array, v: Array) -> float:
+    """⟨u, v⟩ of flat arrays."""
     total = 0.0
     for k in range(u.size):
         total += u[k] * v[k]

@@ -133,6 +133,10 @@ def test_a_recorded_problem_without_alignment_asks_for_it():
     assert learner.predict(Batch({"x": torch.ones(2, 1, 16, 16)})).mean["y"].shape == (2, 1, 16, 16)
     with pytest.raises(LearnerError, match="--alignment"):
         learner.predict(Batch({"x": torch.ones(2, 1, 32, 32)}))
+    learner.place("left")
+    assert learner.predict(Batch({"x": torch.ones(2, 1, 32, 32)})).mean["y"].shape == (2, 1, 32, 32)
+    with pytest.raises(LearnerError, match="trained on left points"):
+        learner.place("cell")
 
 
 def test_physics_inside_needs_an_equation():

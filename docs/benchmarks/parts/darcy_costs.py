@@ -24,7 +24,7 @@ from solvers import CSROperator
 BATCH = 8
 
 
-def networks(record: Record, quick: bool) -> None:
+def networks(record: Record, quick: bool, device: str) -> None:
     """Time, memory, multiply-adds and parameters per sample, forward and backward, at 64² and 128²."""
     plans: dict[str, tuple[type[GridLearner], Any]] = {
         "mgno (network alone)": (MgNO, None),
@@ -39,7 +39,8 @@ def networks(record: Record, quick: bool) -> None:
         steps = {}
         for name, (kind, config) in plans.items():
             learner = kind.from_problem(Darcy(resolution=size), config)
-            features = torch.randn(BATCH, learner.features.channels, size, size)
+            features = torch.randn(BATCH, learner.features.channels, size, size, device=device)
+            learner.module.to(device)
             steps[name] = (learner, _step(learner.module, features), features)
         times = _interleaved({name: step for name, (_, step, _) in steps.items()}, repeats=3 if quick else 7)
         for name, (learner, step, features) in steps.items():
@@ -86,6 +87,8 @@ def _step(module: torch.nn.Module, features: torch.Tensor) -> Callable[[], None]
     def step() -> None:
         module.zero_grad(set_to_none=True)
         module(features).square().mean().backward()
+        if features.is_cuda:
+            torch.cuda.synchronize()
 
     return step
 

@@ -48,6 +48,7 @@ class Scale:
     published_budget: float = 400.0
     published_resolution: int = 256
     published_samples: tuple[int, int] = (1280, 112)
+    threads: int | None = 1
 
     @classmethod
     def quick(cls) -> Scale:
@@ -56,7 +57,7 @@ class Scale:
 
 
 def experiment(scale: Scale, **changes: Any) -> Experiment:
-    """The common experiment; on one thread, so that the budget is processor time."""
+    """The common experiment; on the processor with one thread, so that the budget is processor time."""
     settings = {"resolution": scale.resolution, **changes.pop("problem_settings", {})}
     base = Experiment(
         "",
@@ -65,7 +66,7 @@ def experiment(scale: Scale, **changes: Any) -> Experiment:
         budget_seconds=scale.budget,
         samples=scale.samples,
         test_samples=scale.test_samples,
-        threads=1,
+        threads=scale.threads,
     )
     return dataclasses.replace(base, **changes)
 
