@@ -144,10 +144,8 @@ def _on_resolution(run: Run, story: Story) -> str:
     direct = run.metrics().get(f"{FINER}_without_anchoring.relative_l2")
     if direct is None:
         return ""
-    return (
-        "The finer grid is brought to the training grid, predicted there and interpolated back (anchored evaluation). "
-        f"Applied on the finer grid as it is, the same network has an error of {direct:.2e}."
-    )
+    note = getattr(next(iter(story.learners.values())), "resolution_note", "")
+    return f"{note} Applied on the finer grid with nothing more, the same network has an error of {direct:.2e}."
 
 
 def _every_test(story: Story) -> Table:

@@ -133,6 +133,16 @@ class GridLearner(Learner):
         self._checked_shape(inputs)
         return Prediction(self.in_batches(inputs, self.direct, batch_size))
 
+    @property
+    def resolution_note(self) -> str:
+        """How another resolution than the training grid's is predicted, in words."""
+        if self.config.base is None:
+            return "Another grid is brought to the training grid, predicted there and interpolated back (anchoring)."
+        return (
+            "On another grid the first guess is made there, the network corrects it, and "
+            f"{FOREIGN_GRID_CYCLES} more V-cycles follow."
+        )
+
     def place(self, alignment: str) -> None:
         """Say where the grid points of the training data lie, if the data did not tell.
 
