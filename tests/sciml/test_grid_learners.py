@@ -179,9 +179,18 @@ def test_empty_input_gives_empty_output():
 def test_grids_that_do_not_fit_are_refused_or_padded():
     problem = Darcy(resolution=18)
     with pytest.raises(ConfigurationError, match="valid sizes"):
-        DataMgNO.from_problem(problem, DataMgNOConfig(channels=4, layers=1, patch=1, levels="11 11 20"))
+        DataMgNO.from_problem(problem, DataMgNOConfig(channels=4, layers=1, patch=1, levels="11 11 20", fit="exact"))
     padded = DataMgNO.from_problem(problem, DataMgNOConfig(channels=4, layers=1, patch=1, levels="11 11 20", fit="pad"))
     assert padded.predict(Batch({"coefficient": torch.ones(2, 1, 18, 18)})).mean["solution"].shape == (2, 1, 18, 18)
+
+
+@pytest.mark.parametrize("kind", [DataMgNO, UNet], ids=lambda k: k.name)
+@pytest.mark.parametrize("shape", [(13,), (11, 13), (5, 6, 7)])
+def test_recorded_grids_of_any_size_can_be_learned(kind, shape):
+    """Files come with 421, 85 or 29 points an axis; nobody has to know about halving."""
+    spec = [FieldSpec(name, 1, Grid(shape, "unknown", ("unknown",) * len(shape))) for name in ("x", "y")]
+    learner = kind.from_problem(RecordedProblem("file.npz", (spec[0],), (spec[1],)), SMALL[kind])
+    assert learner.predict(Batch({"x": torch.ones(2, 1, *shape)})).mean["y"].shape == (2, 1, *shape)
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, TRANSPOSED
+from sciml.learners.padded import Padded
 
 __all__ = ["UNet", "UNetConfig"]
 
@@ -39,11 +40,9 @@ class UNet(GridLearner):
     config: UNetConfig
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A U-Net whose depth is cut to what the grid can halve."""
-        depth = self.config.depth
-        while depth > 0 and any(n % 2**depth for n in self.grid.shape):
-            depth -= 1
-        return UNetNetwork(inputs, outputs, self.config.channels, depth, self.grid.dim)
+        """A U-Net, on fields padded to a size that it can halve ``depth`` times."""
+        network = UNetNetwork(inputs, outputs, self.config.channels, self.config.depth, self.grid.dim)
+        return Padded(network, unit=2**self.config.depth, offset=0)
 
 
 class UNetNetwork(nn.Module):

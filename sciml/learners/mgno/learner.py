@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
+from sciml.errors import ConfigurationError
 from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
 from sciml.learners.mgno.schedule import Schedule
+from sciml.learners.padded import Padded
 
 __all__ = ["DataMgNO", "DataMgNOConfig", "MgNO", "MgNOConfig", "PublishedMgNO", "PublishedMgNOConfig"]
 
@@ -63,6 +64,7 @@ class DataMgNOConfig(MgNOConfig):
     patch: int = 4
     levels: str = "11 11 20"
     boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
+    fit: Literal["exact", "pad"] = "pad"
 
 
 @dataclass(frozen=True)
@@ -143,27 +145,7 @@ class PublishedMgNO(DataMgNO):
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4, "batch_size": 8}
 
 
-class Padded(nn.Module):
-    """Continues fields to the next size that the levels can halve, applies the network and crops."""
-
-    def __init__(self, network: nn.Module, unit: int, offset: int) -> None:
-        super().__init__()
-        self.network, self.unit, self.offset = network, unit, offset
-
-    def forward(self, field: Tensor) -> Tensor:
-        """Same shape out as in, for any grid."""
-        shape = field.shape[2:]
-        extra = [-(n - self.offset) % self.unit for n in shape]
-        pads = [count for more in reversed(extra) for count in (more // 2, more - more // 2)]
-        result: Tensor = self.network(functional.pad(field, pads, mode="replicate"))
-        crop = tuple(slice(more // 2, more // 2 + n) for more, n in zip(extra, shape, strict=True))
-        index: tuple[Any, ...] = (..., *crop)
-        return result[index]
-
-
 def _check_patches(shape: tuple[int, ...], patch: int) -> None:
-    from sciml.errors import ConfigurationError
-
     for size in shape:
         if size % patch:
             raise ConfigurationError(
