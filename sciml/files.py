@@ -33,9 +33,9 @@ __all__ = [
     "write_text",
 ]
 
-# Safetensors knows no complex128, so complex tensors are stored as pairs of real numbers and named here.
-_COMPLEX = "complex"
-_METADATA = "json"
+# Safetensors knows no complex128, so complex tensors are stored as pairs of real numbers and named in the metadata. One
+# entry holds everything: the library writes several in random order, and equal tensors should give equal bytes.
+_ENTRY = "sciml"
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -110,8 +110,8 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
             names.append(name)
             plain = torch.view_as_real(plain.resolve_conj())
         whole[name] = plain.clone(memory_format=torch.contiguous_format)
-    marks = {_COMPLEX: json.dumps(names), _METADATA: json.dumps(dict(metadata or {}))}
-    write_bytes(path, save(whole, marks))
+    entry = json.dumps({"complex": names, "metadata": dict(metadata or {})})
+    write_bytes(path, save(whole, {_ENTRY: entry}))
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, Tensor]) -> None:
@@ -219,7 +219,7 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load(content)
     except (SafetensorError, ValueError, KeyError):
         raise RunError(f"{path}: not a safetensors file, or truncated ({len(content)} bytes).") from None
-    for name in json.loads(_header(path, content).get(_COMPLEX, "[]")):
+    for name in _entry(path, content)["complex"]:
         tensors[name] = torch.view_as_complex(tensors[name])
     return tensors
 
@@ -232,19 +232,18 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     RunError
         As `read_tensors`.
     """
-    metadata: dict[str, Any] = json.loads(_header(path, _read_bytes(path)).get(_METADATA, "{}"))
+    metadata: dict[str, Any] = _entry(path, _read_bytes(path))["metadata"]
     return metadata
 
 
-def _header(path: Path | str, content: bytes) -> dict[str, str]:
-    """The text entries of a safetensors file: eight bytes of length, then JSON with the key ``__metadata__``."""
+def _entry(path: Path | str, content: bytes) -> dict[str, Any]:
+    """Our entry in the header of a safetensors file: eight bytes of length, then JSON with the key ``__metadata__``."""
     try:
-        header: dict[str, str] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    except KeyError:
-        return {}
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        text = header.get("__metadata__", {}).get(_ENTRY, "{}")
+        return {"complex": [], "metadata": {}, **json.loads(text)}
     except ValueError:
         raise RunError(f"{path}: not a safetensors file, or truncated ({len(content)} bytes).") from None
-    return header
 
 
 def _read_bytes(path: Path | str) -> bytes:

@@ -85,3 +85,13 @@ def test_broken_text_and_missing_files_are_refused(tmp_path):
         read_text(tmp_path / "binary")
     with pytest.raises(RunError, match="cannot be read"):
         read_text(tmp_path)
+
+
+def test_equal_tensors_give_equal_bytes(tmp_path):
+    """Also with metadata and complex tensors, and however often it is written."""
+    tensors = {"a": torch.ones(3), "b": torch.ones(2, dtype=torch.complex64)}
+    contents = set()
+    for index in range(8):
+        write_tensors(tmp_path / f"{index}.safetensors", tensors, {"x": 1, "y": 2})
+        contents.add((tmp_path / f"{index}.safetensors").read_bytes())
+    assert len(contents) == 1
