@@ -10,6 +10,7 @@ from typing import Any
 
 from pde_benchmarks.errors import ConfigurationError
 from pde_benchmarks.problem import Problem, RecordedProblem, decode_spec, encode_spec
+from solvers.errors import ScimlError
 
 __all__ = ["configure", "describe_problem", "find", "problem_types", "rebuild_problem"]
 
@@ -51,6 +52,9 @@ def configure(config_type: type, values: Mapping[str, Any]) -> Any:
         return TypeAdapter(config_type).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, ScimlError):  # the class's own check, which names value and remedy itself
+            raise ConfigurationError(str(own)) from None
         where = ".".join(str(part) for part in (config_type.__name__, *first["loc"]))
         raise ConfigurationError(f"{where} = {first['input']!r}: {first['msg']}.") from None
 

@@ -27,7 +27,8 @@ class MgNOConfig(GridConfig):
     Parameters
     ----------
     channels, layers, patch
-        Width, depth, and points per axis that become channels before the first layer.
+        Width, depth, and points per axis that become channels before the first layer (None: 4 from 64 points an axis, 2
+        from 32, else 1).
     levels
         Pre- and post-smoothing steps of every level of the V-cycles, finest first, e.g. ``11 11 20``.
     boundary
@@ -45,7 +46,7 @@ class MgNOConfig(GridConfig):
     post_cycles: int = 2
     channels: int = 24
     layers: int = 3
-    patch: int = 2
+    patch: int | None = 2
     levels: str = "11 11 20"
     boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "problem"
     restrict: Literal["rhs", "residual"] = "rhs"
@@ -55,13 +56,13 @@ class MgNOConfig(GridConfig):
 
 @dataclass(frozen=True)
 class DataMgNOConfig(MgNOConfig):
-    """MgNO from data alone, for budgets of minutes (patch stem of 4, zero padding: faster, hence better)."""
+    """MgNO from data alone, for budgets of minutes (patch stem, zero padding: faster, hence better)."""
 
     base: Base | None = None
     post_cycles: int = 0
     channels: int = 32
     layers: int = 4
-    patch: int = 4
+    patch: int | None = None
     levels: str = "11 11 20"
     boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
     fit: Literal["exact", "pad"] = "pad"
@@ -77,7 +78,7 @@ class PublishedMgNOConfig(MgNOConfig):
     symmetry: bool = False
     channels: int = 24
     layers: int = 4
-    patch: int = 1
+    patch: int | None = 1
     levels: str = "10 10 10 10 20"
     boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
 
@@ -97,8 +98,9 @@ class DataMgNO(GridLearner):
         names = self.grid.boundary if config.boundary == "problem" else (config.boundary,) * self.grid.dim
         ghosts = GhostLayer(tuple("zeros" if name == "unknown" else name for name in names), grid)
         schedule = Schedule.parse(config.levels)
+        patch = config.patch if config.patch is not None else _patch_for(min(self.grid.shape))
         # Blocks of points form a grid of cells, whatever the points were.
-        inner = GhostLayer(ghosts.rules, "cell") if config.patch > 1 else ghosts
+        inner = GhostLayer(ghosts.rules, "cell") if patch > 1 else ghosts
         network = MgNONetwork(
             inputs,
             outputs,
@@ -106,17 +108,17 @@ class DataMgNO(GridLearner):
             config.layers,
             schedule,
             inner,
-            config.patch,
+            patch,
             config.restrict,
             config.bias_degree,
         )
-        unit = config.patch * 2 ** (schedule.levels - 1)
+        unit = patch * 2 ** (schedule.levels - 1)
         if config.fit == "pad":
             offset = {"interior": -1, "vertex": 1}.get(inner.grid, 0)
             return Padded(network, unit, offset)
-        if config.patch > 1:
-            _check_patches(self.grid.shape, config.patch)
-        schedule.check(tuple(n // config.patch for n in self.grid.shape), inner.grid)
+        if patch > 1:
+            _check_patches(self.grid.shape, patch)
+        schedule.check(tuple(n // patch for n in self.grid.shape), inner.grid)
         return network
 
 
@@ -143,6 +145,11 @@ class PublishedMgNO(DataMgNO):
     name: ClassVar[str] = "mgno-published"
     config_type: ClassVar[type] = PublishedMgNOConfig
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4, "batch_size": 8}
+
+
+def _patch_for(points: int) -> int:
+    """The finest levels are where the time goes; a coarse grid has none to spare."""
+    return 4 if points >= 64 else 2 if points >= 32 else 1
 
 
 def _check_patches(shape: tuple[int, ...], patch: int) -> None:
