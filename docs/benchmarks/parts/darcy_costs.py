@@ -35,6 +35,8 @@ def networks(record: Record, quick: bool, device: str) -> None:
         "unet": (UNet, None),
     }
     rows = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     for size in (32,) if quick else (64, 128):
         steps = {}
         for name, (kind, config) in plans.items():
@@ -55,8 +57,9 @@ def networks(record: Record, quick: bool, device: str) -> None:
                     1e3 * times[name] / BATCH,
                 ]
             )
+    torch.set_num_threads(threads)
     caption = (
-        "Forward and backward, batch of 8, float32, per sample; times are medians of interleaved repeats. "
+        "Forward and backward, batch of 8, float32, one thread, per sample; times are medians of interleaved repeats. "
         "Multiply-adds (forward) are those of convolutions and matrix products, without Fourier transforms. Memory is "
         "what is kept for the backward pass."
     )
@@ -131,8 +134,16 @@ def reference_solver(record: Record, quick: bool) -> None:
     def ours() -> Batch:
         return problem.solve(a)
 
+    def ours_on_one_thread() -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        problem.solve(a)
+        torch.set_num_threads(threads)
+
     solution = ours()
-    times = _interleaved({"ours": ours, "superlu": loop}, repeats=1 if quick else 3)
+    times = _interleaved(
+        {"ours": ours, "ours, one thread": ours_on_one_thread, "superlu": loop}, repeats=1 if quick else 3
+    )
     difference = float(
         np.abs(np.stack(answers) - solution["solution"].flatten(1).numpy()).max() / np.abs(np.stack(answers)).max()
     )
@@ -147,6 +158,12 @@ def reference_solver(record: Record, quick: bool) -> None:
         bar=at_most(0.2),
         unit="1",
         note=note,
+    )
+    record.figure(
+        "reference_solver_over_superlu_loop.time.one_thread",
+        times["ours, one thread"] / times["superlu"],
+        timed=True,
+        unit="1",
     )
     rows = [[name, 1e3 * seconds / count] for name, seconds in times.items()]
     record.table("reference_solver", ["solver", "ms per sample"], rows, note + ".")

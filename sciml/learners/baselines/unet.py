@@ -18,7 +18,7 @@ __all__ = ["UNet", "UNetConfig"]
 
 @dataclass(frozen=True)
 class UNetConfig(GridConfig):
-    """U-Net with about as many parameters as the default MgNO.
+    """U-Net with a number of parameters between those of `mgno` and `mgno-data`.
 
     Parameters
     ----------
