@@ -152,17 +152,26 @@ def _gaps(field: Tensor, axis: int) -> tuple[float | None, float | None]:
     return _distance_to_zero(first), _distance_to_zero(last)
 
 
-def _profile(rows: Tensor) -> np.ndarray:
-    return rows.double().abs().flatten(1).mean(1).cpu().numpy()
+def _profile(rows: Tensor) -> list[float]:
+    """Mean size of each row, relative to the largest value, so that no field is too large or too small to look at."""
+    sizes = rows.double().abs()
+    largest = sizes.max().clamp(min=torch.finfo(sizes.dtype).tiny)
+    return (sizes / largest).flatten(1).mean(1).tolist()
 
 
-def _distance_to_zero(profile: np.ndarray) -> float | None:
+def _distance_to_zero(profile: list[float]) -> float | None:
     """Where the parabola through three values at 0, 1, 2 vanishes: its distance before 0, None if it does not."""
     p0, p1, p2 = profile
     if not p1 > p0:
         return None
-    roots = np.roots([(p2 - 2 * p1 + p0) / 2, (4 * p1 - 3 * p0 - p2) / 2, p0])
-    near = [-root.real for root in roots if abs(root.imag) < 1e-9 and -1.5 <= root.real <= 1e-9]
+    curvature, slope = (p2 - 2 * p1 + p0) / 2, (4 * p1 - 3 * p0 - p2) / 2
+    discriminant = slope**2 - 4 * curvature * p0
+    if discriminant < 0:
+        return None
+    # The larger of the two sums first, the other root from their product: neither cancels (Higham 2002, §1.8).
+    half = -(slope + math.copysign(math.sqrt(discriminant), slope)) / 2
+    roots = [numerator / denominator for numerator, denominator in ((p0, half), (half, curvature)) if denominator]
+    near = [-root for root in roots if -1.5 <= root <= 1e-9]
     return min(near) + 0.0 if near else None
 
 

@@ -116,3 +116,13 @@ def test_coordinates_that_do_not_tell():
 def test_a_field_that_vanishes_nowhere_has_an_unknown_boundary():
     x = axis_points(32, "cell")
     assert boundary_of(torch.cos(math.pi * x) + torch.rand(8, 1, 1, dtype=torch.float64)) == ("unknown",)
+
+
+@pytest.mark.parametrize("scale", [1e307, 1e-307, 1e-320])
+def test_sides_are_read_at_the_limits_of_float64(scale):
+    """The zero of a profile does not depend on its size: neither overflow nor loss near the smallest numbers."""
+    x = (torch.arange(8, dtype=torch.float64) + 0.5) / 8
+    bubble = (4 * x * (1 - x))[None, None]
+    assert alignment_of_sides(scale * bubble)[0] == alignment_of_sides(bubble)[0] == "cell"
+    spike = torch.tensor([0, scale, 0, 0], dtype=torch.float64)[None, None]
+    assert alignment_of_sides(spike)[0] is None
