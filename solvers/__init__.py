@@ -18,6 +18,7 @@ from solvers.errors import (
     SolveError,
     TagError,
 )
+from solvers.inverse import Inverse, Preconditioner
 from solvers.kernels import use_backend
 from solvers.krylov import CG
 from solvers.linear_solve import linear_solve
@@ -31,7 +32,9 @@ from solvers.operators import (
     poisson_operator,
 )
 from solvers.solution import Solution, Stats
+from solvers.solver import Solver
 from solvers.status import Status
+from solvers.verification import verify_tags
 
 __all__ = [
     "CG",
@@ -43,17 +46,20 @@ __all__ = [
     "DiffusionOperator",
     "GeometricMultigrid",
     "Indefinite",
+    "Inverse",
     "LinearOperator",
     "MultigridHierarchy",
     "NonFinite",
     "NotConverged",
     "PatternError",
+    "Preconditioner",
     "RedBlackGaussSeidel",
     "ScimlError",
     "ShapeError",
     "Singular",
     "Solution",
     "SolveError",
+    "Solver",
     "Stats",
     "Status",
     "StencilOperator",
@@ -62,4 +68,5 @@ __all__ = [
     "linear_solve",
     "poisson_operator",
     "use_backend",
+    "verify_tags",
 ]

@@ -1,18 +1,23 @@
 """Multigrid-CG on a grid operator as one compiled call per sample, instead of one pass over the batch per operation."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from solvers.inverse import Inverse
 from solvers.kernels import kernels_for
-from solvers.krylov import Apply, Descent
 from solvers.multigrid import MultigridHierarchy
 from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
 
-__all__ = ["fused_descent"]
+__all__ = ["Descent", "fused_descent"]
+
+#: A compiled inner loop: (x, r, goal, steps allowed) ↦ (new x, status or −1 for none, steps taken).
+Descent = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def fused_descent(A: LinearOperator, precondition: Apply | None, batch: torch.Size) -> Descent | None:
+def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.Size) -> Descent | None:
     """The compiled inner loop of CG for this operator and preconditioner, or None if there is no such loop.
 
     It takes the steps of `CG`, and exists for speed: all vectors of one sample stay in the cache of one core, and no

@@ -5,44 +5,48 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from solvers.errors import SolveError, TagError
-from solvers.fused import fused_descent
+from solvers.errors import SolveError
 from solvers.implicit import solve_differentiably
-from solvers.krylov import CG, Apply, Outcome
-from solvers.operators.linear_operator import LinearOperator
+from solvers.inverse import Inverse, Preconditioner
+from solvers.krylov import CG
+from solvers.nullspace import DeflatedInverse, DeflatedOperator, orthonormal
+from solvers.operators.linear_operator import LinearOperator, columns_first, is_differentiated
 from solvers.solution import Solution, Stats
+from solvers.solver import Outcome, Solver
 from solvers.status import Status
+from solvers.verification import verify_tags
 
-__all__ = ["Preconditioner", "SolveState", "linear_solve"]
+__all__ = ["SolveState", "linear_solve"]
 
 _INCONSISTENT = 1e-6
 
 
-class Preconditioner(Protocol):
-    """A recipe for an approximate inverse: `setup` builds it for one (batch of) operators."""
-
-    def setup(self, A: LinearOperator) -> Apply: ...
-
-
 @dataclass(frozen=True)
 class SolveState:
-    """What a solve set up: the approximate inverse, reused for adjoints and for the next solve (``state=``)."""
+    """What a solve set up for its operator: reused for adjoints, and for later solves (``state=``)."""
 
-    precondition: Apply | None = None
+    solver: Solver
+    inverse: Inverse | None
+    method: str
 
 
 def linear_solve(
     A: LinearOperator,
     b: Tensor,
-    solver: CG | None = None,
+    solver: Solver | None = None,
     preconditioner: Preconditioner | None = None,
     x0: Tensor | None = None,
+    *,
     state: SolveState | None = None,
+    nullspace: Tensor | None = None,
+    project_rhs: bool = False,
+    promote: bool = False,
+    adjoint_solver: Solver | None = None,
+    check: bool = False,
     throw: bool = True,
 ) -> Solution:
     """Solve A x = b for every system of the batch.
@@ -50,25 +54,38 @@ def linear_solve(
     Parameters
     ----------
     A
-        Operator with the tag "spd" (or ``CG(assume_spd=True)``).
+        Operator; what its tags must say depends on the solver ("spd" for ``CG``).
     b
-        Right-hand sides, flat ``(*batch, n)``, of A's dtype and device; batch axes broadcast with A's.
+        Right-hand sides, flat ``(*batch, n)`` or columns ``(*batch, n, k)``, of A's dtype and device; batch axes
+        broadcast with A's. An array whose last axis has length n holds vectors, not columns.
     solver
         ``CG()`` by default.
     preconditioner
         A recipe such as `GeometricMultigrid()`; the solution and its derivatives do not depend on it.
     x0
-        Starting guess ``(*batch, n)``, not differentiated.
+        Starting guess, shaped like the solution, not differentiated.
     state
-        ``Solution.state`` of an earlier solve: its set-up is used again, also if A has changed a little since.
+        ``Solution.state`` of an earlier solve: its set-up is used again, also if A has changed a little since
+        (by a direct solver only for the same A).
+    nullspace
+        Kernel of a symmetric A, ``(n)`` or ``(n, k)``: the solution is the one orthogonal to it. Operators that know
+        their kernel (`DiffusionOperator` with Neumann or periodic sides) need none.
+    project_rhs
+        Drop the component of b in the kernel instead of calling the system singular.
+    promote
+        Convert A and b to their common dtype; without it two dtypes are an error.
+    adjoint_solver
+        For the solves of derivatives; the solver itself by default.
+    check
+        Test on random vectors what the tags claim, before anything else.
     throw
         Raise if any system failed. False: read ``Solution.status``; gradients of failed systems are NaN.
 
     Returns
     -------
     Solution
-        ``value (*batch, n)`` is differentiable any number of times in b and in A's parameters, at the cost of one more
-        solve a time, to the same relative tolerance.
+        ``value``, shaped like b, is differentiable any number of times in b and in A's parameters, at the cost of one
+        more solve a time, to the same relative tolerance. Statuses and statistics of columns are ``(k, *batch)``.
 
     Raises
     ------
@@ -79,7 +96,7 @@ def linear_solve(
 
     Notes
     -----
-    If A is singular with a known kernel (Neumann, periodic), b must be orthogonal to it and the solution is, too.
+    If A is singular with a known kernel, b must be orthogonal to it and the solution is, too.
 
     Examples
     --------
@@ -92,65 +109,73 @@ def linear_solve(
     >>> torch.allclose(b.grad, solution.value)
     True
     """
-    solver = solver or CG()
-    _check(A, b, x0, solver)
-    b = b.expand(
-        torch.broadcast_shapes(A.batch_shape, b.shape[:-1], () if x0 is None else x0.shape[:-1]) + b.shape[-1:]
-    )
+    columns = _has_columns(A, b)
+    if columns:
+        b = columns_first(b, len(A.batch_shape))
+        x0 = None if x0 is None else columns_first(x0, len(A.batch_shape))
+    if promote:
+        A, b = _promoted(A, b)
+    A.check_vector(b, A.shape[0])
+    if x0 is not None:
+        A.check_vector(x0, A.shape[1])
+    if check:
+        verify_tags(A)
+    batch = torch.broadcast_shapes(A.batch_shape, b.shape[:-1], () if x0 is None else x0.shape[:-1])
+    b = b.expand(*batch, b.shape[-1])
     began = perf_counter()
     if state is None:
-        with torch.no_grad():
-            state = SolveState(None if preconditioner is None else preconditioner.setup(A))
-    run = _Run(solver, state, throw, x0, perf_counter() - began)
-    differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in (b, *A.parameters()))
-    value = solve_differentiably(A, b, run.forward, run.adjoint) if differentiable else run.forward(A, b)
-    return replace(run.solutions[0], value=value)
+        state = _set_up(A, solver or CG(), preconditioner)
+    elif solver is not None:
+        state = replace(state, solver=solver)
+    if nullspace is not None:
+        A, state = _deflated(A, state, nullspace)
+    state.solver.check(A, state.inverse)
+    run = _Run(state, adjoint_solver, throw, project_rhs, x0, perf_counter() - began)
+    differentiable = is_differentiated(b, *A.parameters())
+    value = solve_differentiably(A, b, run.forward, run.again) if differentiable else run.forward(A, b)
+    return replace(run.solutions[0], value=value.movedim(0, -1) if columns else value)
 
 
 @dataclass
 class _Run:
     """The solves that one call of `linear_solve` leads to: its own, and later those of its derivatives."""
 
-    solver: CG
     state: SolveState
+    adjoint_solver: Solver | None
     throw: bool
+    project_rhs: bool
     x0: Tensor | None
     setup_seconds: float
     solutions: list[Solution] = field(default_factory=list)
 
     @torch.no_grad()
-    def forward(self, A: LinearOperator, b: Tensor) -> Tensor:
+    def forward(self, A: LinearOperator, b: Tensor, flipped: bool = False) -> Tensor:
         began = perf_counter()
         rhs = A.project(b)
-        inconsistent = (b - rhs).norm(dim=-1) > _INCONSISTENT * b.norm(dim=-1) if rhs is not b else None
-        outcome = self._iterate(A, rhs, self.x0)
+        x0 = None if self.x0 is None else A.project(self.x0.detach().expand(*b.shape[:-1], A.shape[1]))
+        outcome = self.state.solver.solve(A, rhs, self.state.inverse, x0)
         status = outcome.status
-        if inconsistent is not None:
-            status = torch.where(inconsistent & (status != Status.NONFINITE_INPUT), Status.SINGULAR, status)
-        stats = Stats(
-            outcome.iterations,
-            outcome.residual_norm,
-            outcome.rhs_norm,
-            outcome.products,
-            self.setup_seconds,
-            perf_counter() - began,
-            outcome.history,
-        )
-        solution = Solution(outcome.value, status, stats, self.state)
+        if rhs is not b and not self.project_rhs:
+            inconsistent = A.norm(b - rhs) > _INCONSISTENT * A.norm(b)
+            inconsistent = inconsistent.squeeze(-1) & (status != Status.NONFINITE_INPUT)
+            status = torch.where(inconsistent, Status.SINGULAR, status)
+        solution = self.solution(replace(outcome, status=status), perf_counter() - began)
         if self.throw:
             solution.raise_if_failed()
         self.solutions.append(solution)
         return outcome.value
 
     @torch.no_grad()
-    def adjoint(self, A: LinearOperator, g: Tensor) -> Tensor:
-        """Solve for a cotangent. A failure raises, or makes the gradient of that system NaN: never silently wrong."""
-        outcome = self._iterate(A, A.project(g), None)
+    def again(self, A: LinearOperator, g: Tensor, flipped: bool) -> Tensor:
+        """Solve for a derivative. A failure raises, or makes the gradient of that system NaN: never silently wrong."""
+        solver, inverse = self.adjoint_solver or self.state.solver, self.state.inverse
+        if flipped and inverse is not None:
+            inverse = inverse.H
+        outcome = solver.solve(A, A.project(g), inverse, None)
         if not bool(outcome.status.any()):
             return outcome.value
-        stats = Stats(outcome.iterations, outcome.residual_norm, outcome.rhs_norm, outcome.products, 0.0, 0.0)
         try:
-            Solution(outcome.value, outcome.status, stats).raise_if_failed()
+            self.solution(outcome, 0.0).raise_if_failed()
         except SolveError as error:
             if self.throw:
                 raise type(error)(
@@ -159,19 +184,42 @@ class _Run:
             warnings.warn(f"adjoint solve: {error} Its gradient is NaN.", RuntimeWarning, stacklevel=2)
         return torch.where(outcome.status.unsqueeze(-1) != Status.CONVERGED, torch.nan, outcome.value)
 
-    def _iterate(self, A: LinearOperator, b: Tensor, x0: Tensor | None) -> Outcome:
-        b = torch.where(A.is_finite().unsqueeze(-1), b, torch.nan)
-        x = None if x0 is None else A.project(x0.detach().expand_as(b))
-        precondition = self.state.precondition
-        return self.solver.iterate(A.mv, b, precondition, x, fused_descent(A, precondition, b.shape[:-1]))
-
-
-def _check(A: LinearOperator, b: Tensor, x0: Tensor | None, solver: CG) -> None:
-    A.check_vector(b, A.shape[0])
-    if x0 is not None:
-        A.check_vector(x0, A.shape[1])
-    if "spd" not in A.tags and not solver.assume_spd:
-        raise TagError(
-            f"{A!r} lacks the tag 'spd' that CG needs: build it with tags={{'spd'}}, or use CG(assume_spd=True)"
+    def solution(self, outcome: Outcome, seconds: float) -> Solution:
+        stats = Stats(
+            outcome.iterations,
+            outcome.residual_norm,
+            outcome.rhs_norm,
+            outcome.products,
+            self.setup_seconds,
+            seconds,
+            outcome.history,
+            self.state.method,
         )
-    solver.tolerance(b)
+        return Solution(outcome.value, outcome.status, stats, self.state)
+
+
+@torch.no_grad()
+def _set_up(A: LinearOperator, solver: Solver, preconditioner: Preconditioner | None) -> SolveState:
+    solver, preconditioner = solver.choose(A, preconditioner)
+    method = type(solver).__name__ + ("" if preconditioner is None else f" + {type(preconditioner).__name__}")
+    return SolveState(solver, solver.setup(A, preconditioner), method)
+
+
+def _deflated(A: LinearOperator, state: SolveState, nullspace: Tensor) -> tuple[LinearOperator, SolveState]:
+    deflated = DeflatedOperator(A, orthonormal(nullspace.detach(), A))
+    inverse = state.inverse
+    if inverse is not None and not isinstance(inverse, DeflatedInverse):
+        inverse = DeflatedInverse(inverse, deflated)
+    return deflated, replace(state, inverse=inverse)
+
+
+def _has_columns(A: LinearOperator, b: Tensor) -> bool:
+    """Whether b holds columns ``(*batch, n, k)``."""
+    return b.ndim >= 2 and b.shape[-1] != A.shape[0] and b.shape[-2] == A.shape[0]
+
+
+def _promoted(A: LinearOperator, b: Tensor) -> tuple[LinearOperator, Tensor]:
+    dtype = torch.promote_types(A.dtype, b.dtype)
+    if A.dtype != dtype:
+        A = A.replace(tuple(parameter.to(dtype) for parameter in A.parameters()))
+    return A, b.to(dtype)

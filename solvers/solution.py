@@ -30,6 +30,8 @@ class Stats:
         Wall-clock time of the preconditioner's set-up and of the iteration.
     history
         ‖r‖₂ / ‖b‖₂ before each step and after the last, ``(steps + 1, *batch)``, if the solver was asked to record it.
+    method
+        The solver and preconditioner that ran, such as "CG + GeometricMultigrid".
     """
 
     iterations: Tensor
@@ -39,6 +41,7 @@ class Stats:
     setup_seconds: float
     solve_seconds: float
     history: Tensor | None = None
+    method: str = ""
 
     @property
     def relative_residual(self) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from solvers.errors import ShapeError, TagError
+from solvers.inverse import Inverse
 from solvers.kernels import Level, Levels, Smoothing, kernels_for
 from solvers.kernels.structures import axis_transfer, cubic_transfer, source_transfer
 from solvers.multigrid.coarsening import can_coarsen, coarsen
@@ -103,7 +104,7 @@ class GeometricMultigrid:
         return MultigridHierarchy(A, operators, data)
 
 
-class MultigridHierarchy:
+class MultigridHierarchy(Inverse):
     """What `GeometricMultigrid.setup` built: call it for z = M r on flat vectors ``(*batch, n)``.
 
     With equal numbers of pre- and post-smoothing sweeps M is symmetric positive definite (on the range of a singular
@@ -112,6 +113,14 @@ class MultigridHierarchy:
 
     def __init__(self, A: DiffusionOperator, operators: list[DiffusionOperator], data: Levels) -> None:
         self.operator, self.operators, self.data = A, operators, data
+        self.is_spd = data.smoothing.pre == data.smoothing.post
+
+    @property
+    def H(self) -> MultigridHierarchy:
+        """The cycle with pre- and post-smoothing exchanged."""
+        smoothing = self.data.smoothing
+        swapped = replace(smoothing, pre=smoothing.post, post=smoothing.pre)
+        return MultigridHierarchy(self.operator, self.operators, replace(self.data, smoothing=swapped, prepared={}))
 
     @torch.no_grad()
     def __call__(self, r: Tensor) -> Tensor:

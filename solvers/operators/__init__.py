@@ -3,16 +3,16 @@
 from solvers.operators.builders import finite_volume_operator, poisson_operator
 from solvers.operators.csr import CSROperator, CSRPattern
 from solvers.operators.diffusion import DiffusionOperator
-from solvers.operators.linear_operator import LinearOperator, TransposedOperator
+from solvers.operators.linear_operator import AdjointOperator, LinearOperator
 from solvers.operators.stencil import StencilOperator
 
 __all__ = [
+    "AdjointOperator",
     "CSROperator",
     "CSRPattern",
     "DiffusionOperator",
     "LinearOperator",
     "StencilOperator",
-    "TransposedOperator",
     "finite_volume_operator",
     "poisson_operator",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from solvers.errors import DTypeError, PatternError, ShapeError
-from solvers.operators.linear_operator import LinearOperator
+from solvers.operators.linear_operator import DTYPES, LinearOperator
 
 __all__ = ["CSROperator", "CSRPattern"]
 
@@ -169,8 +169,8 @@ class CSROperator(LinearOperator):
             raise ShapeError(
                 f"values {tuple(values.shape)}: the pattern has {pattern.col.numel()} entries; expected (*batch, nnz)"
             )
-        if values.dtype not in (torch.float32, torch.float64):
-            raise DTypeError(f"values of dtype {values.dtype}: expected float32 or float64")
+        if values.dtype not in DTYPES:
+            raise DTypeError(f"values of dtype {values.dtype}: expected float32, float64, complex64 or complex128")
         self.pattern, self.values = pattern, values
         self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
 
@@ -189,7 +189,7 @@ class CSROperator(LinearOperator):
         return CSROperator.from_pattern(self.pattern, parameters[0], self.tags)
 
     def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
-        products = left[..., self.pattern.row] * right[..., self.pattern.column]
+        products = left[..., self.pattern.row] * right[..., self.pattern.column].conj()
         return (products.sum_to_size(self.values.shape),)
 
     def diagonal(self) -> Tensor:
@@ -212,7 +212,7 @@ class CSROperator(LinearOperator):
 
     def _rmv(self, x: Tensor) -> Tensor:
         pattern, order = self.pattern.transposed
-        return _multiply(pattern, self.values[..., order], x)
+        return _multiply(pattern, self.values[..., order].conj(), x)
 
 
 def _multiply(pattern: CSRPattern, values: Tensor, x: Tensor) -> Tensor:

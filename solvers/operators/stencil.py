@@ -11,7 +11,7 @@ from torch import Tensor
 
 from solvers.errors import DTypeError, ShapeError
 from solvers.operators.csr import CSROperator
-from solvers.operators.linear_operator import LinearOperator
+from solvers.operators.linear_operator import DTYPES, LinearOperator
 
 __all__ = ["StencilOperator"]
 
@@ -26,7 +26,7 @@ class StencilOperator(LinearOperator):
     offsets
         The neighbours o_q, each a tuple of d integers.
     coefficients
-        ``(*batch, len(offsets), *grid)``, float32 or float64; the differentiable parameter.
+        ``(*batch, len(offsets), *grid)``, real or complex; the differentiable parameter.
     periodic
         One flag for every axis, or one for all.
     tags
@@ -61,8 +61,8 @@ class StencilOperator(LinearOperator):
             raise ShapeError(
                 f"coefficients {tuple(coefficients.shape)}: expected (*batch, {len(self.offsets)}, *grid), {d} axes"
             )
-        if coefficients.dtype not in (torch.float32, torch.float64):
-            raise DTypeError(f"coefficients of dtype {coefficients.dtype}: expected float32 or float64")
+        if coefficients.dtype not in DTYPES:
+            raise DTypeError(f"coefficients of dtype {coefficients.dtype}: expected {', '.join(map(str, DTYPES))}")
         self.coefficients = coefficients
         self.grid = tuple(coefficients.shape[-d:])
         self.periodic = (periodic,) * d if isinstance(periodic, bool) else tuple(periodic)
@@ -94,7 +94,7 @@ class StencilOperator(LinearOperator):
         for offset in self.offsets:
             term = torch.zeros_like(left)
             for here, there in self._windows(offset):
-                term[here] = left[here] * right[there]
+                term[here] = left[here] * right[there].conj()
             terms.append(term)
         return (torch.stack(terms, -len(self.grid) - 1).sum_to_size(self.coefficients.shape),)
 
@@ -128,7 +128,7 @@ class StencilOperator(LinearOperator):
         y = x.new_zeros(torch.broadcast_shapes(x.shape, (*self.batch_shape, *self.grid)))
         for q, offset in enumerate(self.offsets):
             for here, there in self._windows(offset):
-                y[there].addcmul_(self._coefficient(q)[here], x[here])
+                y[there].addcmul_(self._coefficient(q)[here].conj(), x[here])
         return y.flatten(-len(self.grid))
 
     def _coefficient(self, q: int) -> Tensor:

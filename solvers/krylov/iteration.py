@@ -1,0 +1,186 @@
+"""What all Krylov methods share: scaling, statuses, restarts from the true residual, stopping."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from solvers.errors import TagError
+from solvers.inverse import Inverse
+from solvers.operators.linear_operator import LinearOperator
+from solvers.solver import Outcome, Solver
+from solvers.status import Status
+
+__all__ = ["RUNNING", "Iteration", "KrylovSolver"]
+
+RUNNING = -1
+_RESTARTS = 2
+
+
+@dataclass(frozen=True)
+class KrylovSolver(Solver):
+    """Parameters of every Krylov method.
+
+    Parameters
+    ----------
+    rtol
+        A system has converged when its true residual satisfies ‖b − A x‖₂ ≤ max(rtol ‖b‖₂, atol).
+        None: 1e-8 in double, 1e-5 in single precision.
+    max_iterations
+        Systems still running after this many steps end with `Status.MAX_ITERATIONS`.
+    atol
+        Absolute floor; 0 keeps the solve homogeneous in b (also for cotangents of 1e-30).
+    check_every
+        Steps between two questions to the device whether all systems are done. None: 1 on the CPU, 10 elsewhere.
+    record_history
+        Keep the relative residual of every step in ``Stats.history``.
+    """
+
+    rtol: float | None = None
+    max_iterations: int = 1000
+    atol: float = 0.0
+    check_every: int | None = None
+    record_history: bool = False
+
+    #: The algorithm behind the parameters.
+    iteration: ClassVar[type[Iteration]]
+    #: The preconditioner may change from step to step or be nonlinear.
+    is_flexible: ClassVar[bool] = False
+    #: The preconditioner must be Hermitian positive definite.
+    needs_spd_inverse: ClassVar[bool] = False
+
+    def check(self, A: LinearOperator, inverse: Inverse | None) -> None:
+        name = type(self).__name__
+        self.tolerance(A.dtype)
+        if A.shape[0] != A.shape[1]:
+            raise TagError(f"{A!r} is not square, as {name} needs: use NormalCG for least squares")
+        if inverse is None:
+            return
+        if not (inverse.is_linear or self.is_flexible):
+            raise TagError(f"{type(inverse).__name__} is not a linear map: {name} needs one; use FlexibleCG or FGMRES")
+        if self.needs_spd_inverse and not inverse.is_spd:
+            raise TagError(
+                f"{type(inverse).__name__} is not symmetric positive definite, as {name} needs of a preconditioner: "
+                "use a symmetric one (equal pre- and post-smoothing), or GMRES"
+            )
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
+        eps = torch.finfo(dtype).eps
+        if self.rtol is None:
+            return 1e-8 if eps < 1e-10 else 1e-5
+        if not 50 * eps <= self.rtol < 1:
+            raise ValueError(
+                f"rtol = {self.rtol:g}: {dtype} reaches relative residuals in [{50 * eps:.1e}, 1); use float64, or "
+                "IterativeRefinement for float64 accuracy at float32 cost"
+            )
+        return self.rtol
+
+    def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:
+        """Works on b / max|b|, so that the result is homogeneous in b from 1e-30 to 1e+30."""
+        scale = A.largest(b)
+        finite = scale.isfinite() & A.is_finite().unsqueeze(-1)
+        if x is not None:
+            finite = finite & A.largest(x).isfinite()
+        scale = torch.where(finite & (scale > 0), scale, 1)
+        b = torch.where(finite, b, 0) / scale
+        nonzero = A.norm(b) > 0
+        guess = b.new_zeros(*b.shape[:-1], A.shape[1])
+        if x is not None:
+            guess = torch.where(finite & nonzero, x / scale, guess)
+        run = self.iteration(self, A, inverse, b, guess, self.atol / scale)
+        run.status[~finite] = Status.NONFINITE_INPUT
+        residual = run.to_the_end()
+        value = torch.where(run.status == Status.NONFINITE_INPUT, torch.nan, run.x * scale)
+        return Outcome(
+            value,
+            run.status.squeeze(-1),
+            run.iterations.squeeze(-1),
+            (residual * scale).squeeze(-1),
+            (run.rhs_norm * scale).squeeze(-1),
+            run.products,
+            torch.stack(run.history).squeeze(-1) if run.record else None,
+        )
+
+
+class Iteration(ABC):
+    """One batched run of a method; scalars are ``(*batch, 1)``, finished systems take steps of length zero.
+
+    A method implements `descend`; the rest is the same for all.
+    """
+
+    def __init__(
+        self,
+        solver: KrylovSolver,
+        A: LinearOperator,
+        inverse: Inverse | None,
+        b: Tensor,
+        x: Tensor,
+        floor: Tensor,
+    ) -> None:
+        self.solver, self.A, self.inverse, self.b, self.x = solver, A, inverse, b, x
+        self.rhs_norm = self.measure(b)
+        self.goal = torch.maximum(solver.tolerance(b.dtype) * self.rhs_norm, floor)
+        self.max_iterations = solver.max_iterations
+        self.check_every = solver.check_every or (1 if b.device.type == "cpu" else 10)
+        self.status = torch.full_like(self.goal, RUNNING, dtype=torch.int8)
+        self.iterations = torch.zeros_like(self.goal, dtype=torch.int32)
+        self.products = 0
+        self.record = solver.record_history
+        self.history: list[Tensor] = []
+
+    @abstractmethod
+    def descend(self, r: Tensor) -> None:
+        """Iterate from the residual r of `x` until the recurrence claims convergence for every running system.
+
+        Advances `x`, `iterations` and `products`, `note`s the residual of each step, and `end`s systems that break
+        down. Leaves CONVERGED and MAX_ITERATIONS to `to_the_end`, which looks at the true residual.
+        """
+
+    def apply(self, x: Tensor) -> Tensor:
+        """A x, counted."""
+        self.products += 1
+        return self.A.mv(x)
+
+    def precondition(self, r: Tensor) -> Tensor:
+        """M r; r itself without a preconditioner."""
+        return r if self.inverse is None else self.inverse(r)
+
+    def measure(self, r: Tensor) -> Tensor:
+        """The size of a residual that is compared with the tolerance."""
+        return self.A.norm(r)
+
+    def to_the_end(self) -> Tensor:
+        """Iterate until every system has a status that its *true* residual supports; return that residual's norm."""
+        for attempt in range(_RESTARTS + 1):
+            r, residual = self.true_residual()
+            if attempt == 0:
+                self.note(residual)
+            self.end(residual <= self.goal * (1.01 if attempt else 1.0), Status.CONVERGED)
+            self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
+            if not (self.status == RUNNING).any():
+                return residual
+            self.descend(r)
+        _, residual = self.true_residual()
+        self.end(residual <= 1.01 * self.goal, Status.CONVERGED)
+        self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
+        self.end(self.status == RUNNING, Status.STAGNATION)
+        return residual
+
+    def true_residual(self) -> tuple[Tensor, Tensor]:
+        """b − A x and its size."""
+        r = self.b - self.apply(self.x)
+        return r, self.measure(r)
+
+    def end(self, where: Tensor, status: Status) -> None:
+        """Give `status` to the systems that are still running and satisfy `where`."""
+        self.status[where & (self.status == RUNNING)] = status
+
+    def note(self, residual: Tensor) -> None:
+        """Record the residual's size after a step, if the history is wanted."""
+        if self.record:
+            self.history.append(residual / torch.where(self.rhs_norm > 0, self.rhs_norm, 1))
