@@ -1,6 +1,7 @@
-"""Meshes: the floor between the solvers and the problems.
+"""Meshes: in memory, in files, generated, checked, morphed, interpolated, and with finite elements on top."""
 
-The grids of this release live in the problems themselves; unstructured meshes come with a later one.
-"""
+from meshes.cell_types import CELL_TYPES, CellType, cell_type
+from meshes.errors import MeshError, MeshFileError, MorphingError
+from meshes.mesh import Mesh
 
-__all__: list[str] = []
+__all__ = ["CELL_TYPES", "CellType", "Mesh", "MeshError", "MeshFileError", "MorphingError", "cell_type"]
