@@ -2,6 +2,23 @@
 
 from meshes.cell_types import CELL_TYPES, CellType, cell_type
 from meshes.errors import MeshError, MeshFileError, MorphingError
+from meshes.geometry import cell_centroids, cell_volumes, facet_normals
 from meshes.mesh import Mesh
+from meshes.topology import boundary, boundary_facets, facets, subset
 
-__all__ = ["CELL_TYPES", "CellType", "Mesh", "MeshError", "MeshFileError", "MorphingError", "cell_type"]
+__all__ = [
+    "CELL_TYPES",
+    "CellType",
+    "Mesh",
+    "MeshError",
+    "MeshFileError",
+    "MorphingError",
+    "boundary",
+    "boundary_facets",
+    "cell_centroids",
+    "cell_type",
+    "cell_volumes",
+    "facet_normals",
+    "facets",
+    "subset",
+]
