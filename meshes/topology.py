@@ -72,7 +72,7 @@ def boundary_facets(mesh: Mesh) -> dict[str, Array]:
     Examples
     --------
     >>> boundary_facets(Mesh([[0, 0], [1, 0], [0, 1]], {"triangle": [[0, 1, 2]]}))["line"].tolist()
-    [[0, 1], [2, 0], [1, 2]]
+    [[0, 1], [1, 2], [2, 0]]
     """
     blocks = mesh.blocks()
     starts = np.cumsum([0, *(len(nodes) for nodes in blocks.values())])
