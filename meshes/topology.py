@@ -12,7 +12,7 @@ from meshes.cell_types import cell_type
 from meshes.errors import MeshError
 from meshes.mesh import Mesh
 
-__all__ = ["Facets", "boundary", "boundary_facets", "facets", "restrict", "subset"]
+__all__ = ["Facets", "boundary", "boundary_facets", "facets", "match_rows", "restrict", "subset"]
 
 Array = NDArray[Any]
 
@@ -150,6 +150,17 @@ def restrict(mesh: Mesh) -> tuple[Mesh, Array]:
         facet_sets,
     )
     return smaller, old
+
+
+def match_rows(known: Array, wanted: Array) -> Array:
+    """For every row of `wanted` the number of the equal row of `known`, −1 if there is none."""
+    if not len(wanted) or not len(known):
+        return np.full(len(wanted), -1)
+    _, place = np.unique(np.concatenate([known, wanted]), axis=0, return_inverse=True)
+    place = place.ravel()
+    number = np.full(int(place.max()) + 1, -1)
+    number[place[: len(known)]] = np.arange(len(known))
+    return np.asarray(number[place[len(known) :]])
 
 
 def _grouped(pieces: list[tuple[str, Array, Array, Array]]) -> Facets:
