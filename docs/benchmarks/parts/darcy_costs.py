@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from parts.record import Record, at_most
+from parts.timing import interleaved
 from pde_benchmarks import Batch, Darcy
 from sciml.learners.baselines.fno import FNO, FNOConfig
 from sciml.learners.baselines.unet import UNet
@@ -44,7 +44,8 @@ def networks(record: Record, quick: bool, device: str) -> None:
             features = torch.randn(BATCH, learner.features.channels, size, size, device=device)
             learner.module.to(device)
             steps[name] = (learner, _step(learner.module, features), features)
-        times = _interleaved({name: step for name, (_, step, _) in steps.items()}, repeats=3 if quick else 7)
+        rounds = interleaved({name: step for name, (_, step, _) in steps.items()}, repeats=3 if quick else 7)
+        times = {name: median(seconds) for name, seconds in rounds.items()}
         for name, (learner, step, features) in steps.items():
             multiply_adds, saved = _operations(learner.module, features), _saved_bytes(step)
             rows.append(
@@ -141,9 +142,8 @@ def reference_solver(record: Record, quick: bool) -> None:
         torch.set_num_threads(threads)
 
     solution = ours()
-    times = _interleaved(
-        {"ours": ours, "ours, one thread": ours_on_one_thread, "superlu": loop}, repeats=1 if quick else 3
-    )
+    jobs = {"ours": ours, "ours, one thread": ours_on_one_thread, "superlu": loop}
+    times = {name: median(seconds) for name, seconds in interleaved(jobs, repeats=1 if quick else 3).items()}
     difference = float(
         np.abs(np.stack(answers) - solution["solution"].flatten(1).numpy()).max() / np.abs(np.stack(answers)).max()
     )
@@ -167,15 +167,3 @@ def reference_solver(record: Record, quick: bool) -> None:
     )
     rows = [[name, 1e3 * seconds / count] for name, seconds in times.items()]
     record.table("reference_solver", ["solver", "ms per sample"], rows, note + ".")
-
-
-def _interleaved(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of every job, repeated in turn, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for round_ in range(repeats + 1):
-        for name, job in jobs.items():
-            began = time.perf_counter()
-            job()
-            if round_:
-                seconds[name].append(time.perf_counter() - began)
-    return {name: median(values) for name, values in seconds.items()}

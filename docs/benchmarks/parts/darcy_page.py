@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parts.record import figures_table, markdown_table
+from parts.page import figures_table, provenance, section
 
 FULL_RUN = (
     "sciml run darcy --problem-set law=rough --problem-set resolution=256 --learner mgno-published "
@@ -16,41 +16,32 @@ FULL_RUN = (
 def render(record: Mapping[str, Any]) -> str:
     """Markdown of the whole page."""
     tables, figures = record["tables"], record["figures"]
-    hardware, versions = record["hardware"], record["versions"]
     parts = [
         "# Darcy flow: learned solution operators, beside solvers without learning",
         "−∇·(a ∇u) = 1 in the unit square, u = 0 on its boundary; the map a ↦ u. Two-valued coefficients (12 and 3 by "
         "the sign of a Gaussian field), 64² cells, unless stated. Errors are means over held-out samples of relative "
         "norms, in per cent.",
-        f"Written by `{record['command']}` at commit {record['commit']} on {record['date']}; "
-        f"{hardware['cpu']}, {hardware['cores']} cores, "
-        f"GPU: {hardware['gpu'] or 'none'}; "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + ".",
+        provenance(record),
         "## The bars\n\n" + figures_table({k: v for k, v in figures.items() if "bar" in v}),
-        _section(tables, "learners", "## Equal training seconds"),
+        section(tables, "learners", "## Equal training seconds"),
         _winner(tables, "learners", "the smooth law"),
         "![Error against training seconds](figures/darcy_seconds.png)",
         "![Error against parameters](figures/darcy_parameters.png)",
         "![A prediction](figures/darcy_prediction.png)",
-        _section(tables, "transfer", "## Another resolution"),
-        _section(tables, "rough", "## The rough law"),
+        section(tables, "transfer", "## Another resolution"),
+        section(tables, "rough", "## The rough law"),
         _winner(tables, "rough", "the rough law"),
-        _section(tables, "multiscale", "## The multiscale law"),
+        section(tables, "multiscale", "## The multiscale law"),
         _winner(tables, "multiscale", "the multiscale law"),
-        _section(tables, "certificates", "## Certificates"),
+        section(tables, "certificates", "## Certificates"),
         "![Estimated against true error](figures/darcy_certificate.png)",
-        _section(tables, "costs", "## What a step costs"),
-        _section(tables, "reference_solver", "## The reference solver"),
-        _section(tables, "published", "## Beside the published numbers"),
+        section(tables, "costs", "## What a step costs"),
+        section(tables, "reference_solver", "## The reference solver"),
+        section(tables, "published", "## Beside the published numbers"),
         f"The full published run takes a GPU some hours: `{FULL_RUN}` (500 epochs of 1280 samples in batches of 8).",
         "## All figures\n\n" + figures_table(figures),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
-
-
-def _section(tables: Mapping[str, Any], name: str, title: str) -> str:
-    return f"{title}\n\n{markdown_table(tables[name])}" if name in tables else ""
 
 
 def _winner(tables: Mapping[str, Any], name: str, law: str) -> str:

@@ -99,35 +99,6 @@ def at_least(value: float) -> dict[str, Any]:
     return {"sense": ">=", "value": value}
 
 
-def markdown_table(table: Mapping[str, Any]) -> str:
-    """A table of the record as Markdown, with its caption below."""
-    head = "| " + " | ".join(table["columns"]) + " |\n|" + " --- |" * len(table["columns"])
-    body = "\n".join("| " + " | ".join(_text(cell) for cell in row) + " |" for row in table["rows"])
-    return f"{head}\n{body}\n\n{table['caption']}\n"
-
-
-def figures_table(figures: Mapping[str, Any]) -> str:
-    """All figures with their bars as Markdown."""
-    rows = []
-    for name, entry in sorted(figures.items()):
-        bar = entry.get("bar")
-        goal = (
-            ""
-            if bar is None
-            else f"{bar['sense']} {bar['value']:g} ({'reached' if entry.get('reached') else 'not reached'})"
-        )
-        spread = f" ± {entry['spread']:.1g}" if entry.get("spread") else ""
-        value = entry.get("reason", "not measured") if entry["value"] is None else _text(entry["value"]) + spread
-        rows.append([f"`{name}`", value, goal, entry.get("note", "")])
-    return markdown_table({"columns": ["figure", "value", "bar", "note"], "rows": rows, "caption": ""})
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, float):
-        return f"{cell:.3g}"
-    return "" if cell is None else str(cell)
-
-
 def _commit() -> str:
     answer = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
