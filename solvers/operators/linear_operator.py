@@ -107,6 +107,9 @@ class LinearOperator(ABC):
         self.check_vector(x, self.shape[0])
         return _product(self, x, transposed=True)
 
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return self.mv(x)
+
     def mm(self, X: Tensor) -> Tensor:
         """A X for columns ``(*batch, n, k) -> (*batch, m, k)``; differentiable."""
         if X.ndim < 2:

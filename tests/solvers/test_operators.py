@@ -180,3 +180,8 @@ def test_bad_input_is_named(case):
     error, words, call = BAD_INPUTS[case]
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_at_sign_is_the_product():
+    A, x = diffusion((4, 4), (2,)), normal(2, 16)
+    torch.testing.assert_close(A @ x, A.mv(x), rtol=0, atol=0)
