@@ -4,11 +4,15 @@ What an operator is (`solvers.operators`), how a system is solved (`CG`, `Geomet
 (`Solution`) are three things; `linear_solve` brings them together and differentiates through them.
 """
 
+from solvers.direct import CuDSS, DenseCholesky, DenseLU, SuperLU
+from solvers.distributed import BlockPreconditioner, DistributedCSR, DistributedStencil, Partition
 from solvers.errors import (
     Breakdown,
     DeviceError,
+    DistributedError,
     DTypeError,
     Indefinite,
+    MissingPackageError,
     NonFinite,
     NotConverged,
     PatternError,
@@ -31,6 +35,7 @@ from solvers.operators import (
     finite_volume_operator,
     poisson_operator,
 )
+from solvers.preconditioners import SSOR, BlockJacobi, Chebyshev, Jacobi
 from solvers.solution import Solution, Stats
 from solvers.solver import Solver
 from solvers.status import Status
@@ -38,19 +43,32 @@ from solvers.verification import verify_tags
 
 __all__ = [
     "CG",
+    "SSOR",
+    "BlockJacobi",
+    "BlockPreconditioner",
     "Breakdown",
     "CSROperator",
+    "Chebyshev",
+    "CuDSS",
     "DTypeError",
     "DampedJacobi",
+    "DenseCholesky",
+    "DenseLU",
     "DeviceError",
     "DiffusionOperator",
+    "DistributedCSR",
+    "DistributedError",
+    "DistributedStencil",
     "GeometricMultigrid",
     "Indefinite",
     "Inverse",
+    "Jacobi",
     "LinearOperator",
+    "MissingPackageError",
     "MultigridHierarchy",
     "NonFinite",
     "NotConverged",
+    "Partition",
     "PatternError",
     "Preconditioner",
     "RedBlackGaussSeidel",
@@ -63,6 +81,7 @@ __all__ = [
     "Stats",
     "Status",
     "StencilOperator",
+    "SuperLU",
     "TagError",
     "finite_volume_operator",
     "linear_solve",

@@ -8,7 +8,9 @@ __all__ = [
     "Breakdown",
     "DTypeError",
     "DeviceError",
+    "DistributedError",
     "Indefinite",
+    "MissingPackageError",
     "NonFinite",
     "NotConverged",
     "PatternError",
@@ -36,12 +38,20 @@ class DeviceError(ScimlError, ValueError):
     """Arrays that must live together are on different devices."""
 
 
+class DistributedError(ScimlError, RuntimeError):
+    """The processes of a distributed run are not set up, or do not agree."""
+
+
 class PatternError(ScimlError, ValueError):
     """A sparsity pattern is unsorted, has duplicates, or points outside the matrix."""
 
 
 class TagError(ScimlError, ValueError):
     """A solver needs a property (symmetric, spd) that the operator does not claim."""
+
+
+class MissingPackageError(ScimlError, ImportError):
+    """An optional package is not installed; the message names it."""
 
 
 class SolveError(ScimlError, RuntimeError):
