@@ -24,7 +24,7 @@ from solvers.errors import (
 )
 from solvers.inverse import Inverse, Preconditioner
 from solvers.kernels import use_backend
-from solvers.krylov import CG
+from solvers.krylov import CG, FGMRES, GMRES, MINRES, BiCGStab, Fallback, FlexibleCG, Richardson, SingleReductionCG
 from solvers.linear_solve import linear_solve
 from solvers.multigrid import DampedJacobi, GeometricMultigrid, MultigridHierarchy, RedBlackGaussSeidel
 from solvers.operators import (
@@ -43,7 +43,11 @@ from solvers.verification import verify_tags
 
 __all__ = [
     "CG",
+    "FGMRES",
+    "GMRES",
+    "MINRES",
     "SSOR",
+    "BiCGStab",
     "BlockJacobi",
     "BlockPreconditioner",
     "Breakdown",
@@ -59,6 +63,8 @@ __all__ = [
     "DistributedCSR",
     "DistributedError",
     "DistributedStencil",
+    "Fallback",
+    "FlexibleCG",
     "GeometricMultigrid",
     "Indefinite",
     "Inverse",
@@ -72,8 +78,10 @@ __all__ = [
     "PatternError",
     "Preconditioner",
     "RedBlackGaussSeidel",
+    "Richardson",
     "ScimlError",
     "ShapeError",
+    "SingleReductionCG",
     "Singular",
     "Solution",
     "SolveError",

@@ -31,6 +31,10 @@ class DeflatedOperator(LinearOperator):
         return self.operator.shape
 
     @property
+    def global_shape(self) -> tuple[int, int]:
+        return self.operator.global_shape
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.operator.batch_shape
 
@@ -43,8 +47,23 @@ class DeflatedOperator(LinearOperator):
     def is_finite(self) -> Tensor:
         return self.operator.is_finite()
 
+    def inner(self, u: Tensor, v: Tensor) -> Tensor:
+        return self.operator.inner(u, v)
+
+    def inners(self, *pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        return self.operator.inners(*pairs)
+
+    def inner_basis(self, basis: Tensor, v: Tensor) -> Tensor:
+        return self.operator.inner_basis(basis, v)
+
+    def largest(self, x: Tensor) -> Tensor:
+        return self.operator.largest(x)
+
     def project(self, x: Tensor) -> Tensor:
-        return x - (x @ self.kernel.conj()) @ self.kernel.mT
+        kernel = self.kernel.to(x.dtype)  # iterative refinement asks in a lower precision than A's
+        # The operator's inner product, because it may be distributed: all columns in one communication.
+        components = self.operator.inner(kernel.mT, x.unsqueeze(-2))
+        return x - components.squeeze(-1) @ kernel.mT
 
     def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
         return self.operator.pullback(self.project(left), self.project(right))
@@ -78,7 +97,7 @@ class DeflatedInverse(Inverse):
 
 
 def orthonormal(kernel: Tensor, A: LinearOperator) -> Tensor:
-    """Orthonormal columns ``(n, k)`` with the span of `kernel`, ``(n)`` or ``(n, k)``.
+    """Orthonormal columns ``(n, k)`` with the span of `kernel`, ``(n)`` or ``(n, k)``, by A's inner product.
 
     Raises
     ------
@@ -88,8 +107,16 @@ def orthonormal(kernel: Tensor, A: LinearOperator) -> Tensor:
     columns = kernel[:, None] if kernel.ndim == 1 else kernel
     if columns.ndim != 2 or columns.shape[0] != A.shape[1]:
         raise ShapeError(f"nullspace {tuple(kernel.shape)}: expected ({A.shape[1]},) or ({A.shape[1]}, k)")
-    q, r = torch.linalg.qr(columns.to(A.dtype))
-    pivots = r.diagonal().abs()
-    if bool((pivots <= 1e3 * torch.finfo(A.dtype).eps * pivots.max()).any()):
-        raise ShapeError(f"nullspace {tuple(kernel.shape)}: its columns are linearly dependent; leave the copies out")
-    return q
+    basis: list[Tensor] = []
+    for z in columns.to(A.dtype).mT:
+        size = A.norm(z)
+        for _ in range(2):  # Gram & Schmidt twice is enough (Giraud, Langou & Rozložník 2005)
+            for q in basis:
+                z = z - A.inner(q, z) * q
+        rest = A.norm(z)
+        if not bool(rest > 1e3 * torch.finfo(A.dtype).eps * size):
+            raise ShapeError(
+                f"nullspace {tuple(kernel.shape)}: its columns are linearly dependent; leave the copies out"
+            )
+        basis.append(z / rest)
+    return torch.stack(basis, -1) if basis else columns.to(A.dtype)

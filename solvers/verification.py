@@ -54,15 +54,17 @@ def verify_tags(A: LinearOperator) -> None:
 def _smallest_ritz_value(A: LinearOperator, start: torch.Tensor) -> torch.Tensor:
     """Of at most twelve fully reorthogonalised Lanczos steps, relative to the largest; ``(*batch)``."""
     basis = [start / A.norm(start)]
-    for _ in range(min(_LANCZOS_STEPS, A.shape[0]) - 1):
+    for _ in range(min(_LANCZOS_STEPS, A.global_shape[0]) - 1):
         w = A.mv(basis[-1])
         for _ in range(2):
             for q in basis:
                 w = w - A.inner(q, w) * q
         size = A.norm(w)
         basis.append(torch.where(size > 0, w / size, 0))
-    Q = torch.stack(basis, -1)
-    ritz = torch.linalg.eigvalsh(Q.mH @ A.mm(Q))
+    images = [A.mv(q) for q in basis]
+    entries = A.inners(*((q, Aq) for q in basis for Aq in images))
+    projected = torch.cat(entries, -1).unflatten(-1, (len(basis), len(basis)))
+    ritz = torch.linalg.eigvalsh(projected)
     return torch.where(ritz[..., 0] < -1e3 * torch.finfo(A.dtype).eps * ritz[..., -1].abs(), ritz[..., 0], 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
@@ -117,9 +117,11 @@ class SuperLUFactor(Factor):
         owner = torch.arange(len(self.factors)).reshape(own).expand(batch).reshape(-1).numpy()
         order = np.argsort(owner, kind="stable")
         ends = np.bincount(owner, minlength=len(self.factors)).cumsum()[:-1]
+        mode = "H" if self.adjoint else "N"
         for factor, mine in zip(self.factors, np.split(order, ends), strict=False):
             if factor is not None:
-                z[mine] = factor.solve(vectors[mine].T, "H" if self.adjoint else "N").T
+                solve: Any = factor.solve  # its stubs know real matrices only
+                z[mine] = solve(vectors[mine].T, mode).T
         return torch.from_numpy(z).reshape(*batch, n)
 
 
@@ -131,7 +133,7 @@ def _columns(matrix: CSROperator) -> list[scipy.sparse.csc_array]:
     return [scipy.sparse.csc_array((own, indices, ends), shape=matrix.shape) for own in values.numpy()]
 
 
-def _factor(csc: scipy.sparse.csc_array, options: dict[str, object]) -> scipy.sparse.linalg.SuperLU | None:
+def _factor(csc: scipy.sparse.csc_array, options: dict[str, Any]) -> scipy.sparse.linalg.SuperLU | None:
     """None if a pivot is exactly zero."""
     import scipy.sparse.linalg
 
@@ -141,7 +143,7 @@ def _factor(csc: scipy.sparse.csc_array, options: dict[str, object]) -> scipy.sp
         return None
 
 
-def _options(matrix: CSROperator, ordering: str | None) -> dict[str, object]:
+def _options(matrix: CSROperator, ordering: str | None) -> dict[str, Any]:
     columns, _ = matrix.pattern.transposed
     symmetric = torch.equal(columns.crow, matrix.pattern.crow) and torch.equal(columns.col, matrix.pattern.col)
     if not symmetric or ordering not in (None, "MMD_AT_PLUS_A"):

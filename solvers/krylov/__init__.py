@@ -1,6 +1,26 @@
 """Krylov subspace methods, batched: every system has its own step lengths, stopping test and status."""
 
+from solvers.krylov.bicgstab import BiCGStab
 from solvers.krylov.conjugate_gradients import CG
+from solvers.krylov.fallback import Fallback
+from solvers.krylov.flexible_cg import FlexibleCG
+from solvers.krylov.flexible_gmres import FGMRES
+from solvers.krylov.gmres import GMRES
 from solvers.krylov.iteration import Iteration, KrylovSolver
+from solvers.krylov.minres import MINRES
+from solvers.krylov.richardson import Richardson
+from solvers.krylov.single_reduction import SingleReductionCG
 
-__all__ = ["CG", "Iteration", "KrylovSolver"]
+__all__ = [
+    "CG",
+    "FGMRES",
+    "GMRES",
+    "MINRES",
+    "BiCGStab",
+    "Fallback",
+    "FlexibleCG",
+    "Iteration",
+    "KrylovSolver",
+    "Richardson",
+    "SingleReductionCG",
+]

@@ -37,25 +37,30 @@ class ConjugateGradients(Iteration):
         A, moving = self.A, self.status == RUNNING
         z = self.precondition(r)
         p, rz = z.clone(), A.inner(r, z).real
+        pAp = torch.ones_like(rz)
         for step in range(1, self.max_iterations + 1):
             Ap = self.apply(p)
-            pAp = A.inner(p, Ap).real
-            self.end(moving & ~(pAp.isfinite() & rz.isfinite()), Status.NONFINITE_ITERATE)
-            self.end(moving & (rz <= 0), Status.PRECONDITIONER_INDEFINITE)
-            self.end(moving & (pAp <= 0), Status.INDEFINITE)
-            moving = moving & (self.status == RUNNING)
-            length = torch.where(moving, rz / pAp, 0)
+            # The scalars of a system that stops are kept: they tell, after the loop, why it stopped.
+            pAp = torch.where(moving, A.inner(p, Ap).real, pAp)
+            length = rz / pAp
+            moving = moving & (pAp > 0) & (length > 0) & (length < torch.inf)
+            length = torch.where(moving, length, 0)
             self.x.addcmul_(length, p)
             r.addcmul_(length, Ap, value=-1)
-            self.iterations += moving
-            residual = self.measure(r)
-            self.note(residual)
-            moving = moving & (residual > self.goal) & (self.iterations < self.max_iterations)
-            if step % self.check_every == 0 and not moving.any():
-                return
+            rr = A.inner(r, r).real
+            moving = self.stepped(moving, rr.sqrt())
+            if self.is_over(step, moving):
+                break
             z = self.precondition(r)
-            rz, rz_old = A.inner(r, z).real, rz
+            rz, rz_old = torch.where(moving, rr if z is r else A.inner(r, z).real, rz), rz
             p = torch.addcmul(z, torch.where(moving, rz / rz_old, 0), p, out=p)
+        self.diagnose(rz, pAp)
+
+    def diagnose(self, rz: Tensor, pAp: Tensor) -> None:
+        """End the systems whose ⟨r, M r⟩ or curvature ⟨p, A p⟩ is not what positive definite M and A give."""
+        self.end(~(rz.isfinite() & pAp.isfinite()), Status.NONFINITE_ITERATE)
+        self.end(rz <= 0, Status.PRECONDITIONER_INDEFINITE)
+        self.end(pAp <= 0, Status.INDEFINITE)
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,15 @@ class KrylovSolver(Solver):
         A system has converged when its true residual satisfies ‖b − A x‖₂ ≤ max(rtol ‖b‖₂, atol).
         None: 1e-8 in double, 1e-5 in single precision.
     max_iterations
-        Systems still running after this many steps end with `Status.MAX_ITERATIONS`.
+        Systems still running after this many steps (of the inner iteration, where a method restarts) end with
+        `Status.MAX_ITERATIONS`.
     atol
         Absolute floor; 0 keeps the solve homogeneous in b (also for cotangents of 1e-30).
     check_every
-        Steps between two questions to the device whether all systems are done. None: 1 on the CPU, 10 elsewhere.
+        Steps between two questions to the device whether all systems are done; the result does not depend on it.
+        None: 1 on the CPU, 10 elsewhere.
     record_history
-        Keep the relative residual of every step in ``Stats.history``.
+        Keep the relative residual of every step in ``Stats.history``; the device is then asked after each.
     """
 
     rtol: float | None = None
@@ -80,6 +82,7 @@ class KrylovSolver(Solver):
             )
         return self.rtol
 
+    @torch.no_grad()
     def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:
         """Works on b / max|b|, so that the result is homogeneous in b from 1e-30 to 1e+30."""
         scale = A.largest(b)
@@ -123,15 +126,15 @@ class Iteration(ABC):
         floor: Tensor,
     ) -> None:
         self.solver, self.A, self.inverse, self.b, self.x = solver, A, inverse, b, x
-        self.rhs_norm = self.measure(b)
-        self.goal = torch.maximum(solver.tolerance(b.dtype) * self.rhs_norm, floor)
-        self.max_iterations = solver.max_iterations
-        self.check_every = solver.check_every or (1 if b.device.type == "cpu" else 10)
-        self.status = torch.full_like(self.goal, RUNNING, dtype=torch.int8)
-        self.iterations = torch.zeros_like(self.goal, dtype=torch.int32)
         self.products = 0
         self.record = solver.record_history
         self.history: list[Tensor] = []
+        self.rhs_norm = self.measure(b)
+        self.goal = torch.maximum(solver.tolerance(b.dtype) * self.rhs_norm, floor)
+        self.max_iterations = solver.max_iterations
+        self.check_every = 1 if self.record else solver.check_every or (1 if b.device.type == "cpu" else 10)
+        self.status = torch.full_like(self.goal, RUNNING, dtype=torch.int8)
+        self.iterations = torch.zeros_like(self.goal, dtype=torch.int32)
 
     @abstractmethod
     def descend(self, r: Tensor) -> None:
@@ -142,17 +145,27 @@ class Iteration(ABC):
         """
 
     def apply(self, x: Tensor) -> Tensor:
-        """A x, counted."""
+        """A x, counted, without the checks and the bookkeeping of `LinearOperator.mv`. Not to be changed in place."""
         self.products += 1
-        return self.A.mv(x)
+        return self.A._mv(x)
 
     def precondition(self, r: Tensor) -> Tensor:
-        """M r; r itself without a preconditioner."""
+        """M r; r itself without a preconditioner. Not to be changed in place."""
         return r if self.inverse is None else self.inverse(r)
 
     def measure(self, r: Tensor) -> Tensor:
         """The size of a residual that is compared with the tolerance."""
         return self.A.norm(r)
+
+    def stepped(self, moving: Tensor, residual: Tensor) -> Tensor:
+        """Count a step of the systems `moving`, which has led to residuals of this size; those that go on."""
+        self.iterations += moving
+        self.note(residual)
+        return moving & (residual > self.goal) & (self.iterations < self.max_iterations)
+
+    def is_over(self, step: int, moving: Tensor) -> bool:
+        """Whether no system is moving: the one question to the device, asked every `check_every` steps."""
+        return step % self.check_every == 0 and not moving.any()
 
     def to_the_end(self) -> Tensor:
         """Iterate until every system has a status that its *true* residual supports; return that residual's norm."""
@@ -160,16 +173,20 @@ class Iteration(ABC):
             r, residual = self.true_residual()
             if attempt == 0:
                 self.note(residual)
-            self.end(residual <= self.goal * (1.01 if attempt else 1.0), Status.CONVERGED)
-            self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
+            self.judge(residual, slack=1.01 if attempt else 1.0)
             if not (self.status == RUNNING).any():
                 return residual
             self.descend(r)
         _, residual = self.true_residual()
-        self.end(residual <= 1.01 * self.goal, Status.CONVERGED)
-        self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
+        self.judge(residual, slack=1.01)
         self.end(self.status == RUNNING, Status.STAGNATION)
         return residual
+
+    def judge(self, residual: Tensor, slack: float) -> None:
+        """Give running systems the status that the true residual implies."""
+        self.end(residual <= slack * self.goal, Status.CONVERGED)
+        self.end(~residual.isfinite(), Status.NONFINITE_ITERATE)
+        self.end(self.iterations >= self.max_iterations, Status.MAX_ITERATIONS)
 
     def true_residual(self) -> tuple[Tensor, Tensor]:
         """b − A x and its size."""
@@ -178,7 +195,7 @@ class Iteration(ABC):
 
     def end(self, where: Tensor, status: Status) -> None:
         """Give `status` to the systems that are still running and satisfy `where`."""
-        self.status[where & (self.status == RUNNING)] = status
+        self.status.masked_fill_(where & (self.status == RUNNING), int(status))
 
     def note(self, residual: Tensor) -> None:
         """Record the residual's size after a step, if the history is wanted."""

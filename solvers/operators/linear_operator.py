@@ -36,6 +36,11 @@ class LinearOperator(ABC):
         """(m, n) of one matrix."""
 
     @property
+    def global_shape(self) -> tuple[int, int]:
+        """(m, n) of the whole matrix; `shape` is that of the vectors here, shorter if the operator is distributed."""
+        return self.shape
+
+    @property
     @abstractmethod
     def batch_shape(self) -> torch.Size:
         """Leading shape of the parameters; vectors may have more leading axes."""
@@ -124,6 +129,10 @@ class LinearOperator(ABC):
         """Several inner products at once (one communication of a distributed operator)."""
         return tuple(self.inner(u, v) for u, v in pairs)
 
+    def inner_basis(self, basis: Tensor, v: Tensor) -> Tensor:
+        """⟨uᵢ, v⟩ for the k vectors of a basis ``(*batch, k, n)``, ``(*batch, k)``: one communication, too."""
+        return (basis.conj() @ v.unsqueeze(-1)).squeeze(-1)
+
     def norm(self, u: Tensor) -> Tensor:
         """‖u‖₂, ``(*batch, 1)``, real."""
         return self.inner(u, u).real.sqrt()
@@ -197,6 +206,10 @@ class AdjointOperator(LinearOperator):
         return self.operator.shape[::-1]
 
     @property
+    def global_shape(self) -> tuple[int, int]:
+        return self.operator.global_shape[::-1]
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.operator.batch_shape
 
@@ -229,6 +242,9 @@ class AdjointOperator(LinearOperator):
 
     def inners(self, *pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         return self.operator.inners(*pairs)
+
+    def inner_basis(self, basis: Tensor, v: Tensor) -> Tensor:
+        return self.operator.inner_basis(basis, v)
 
     def largest(self, x: Tensor) -> Tensor:
         return self.operator.largest(x)

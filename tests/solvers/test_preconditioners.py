@@ -94,5 +94,5 @@ def test_bad_matrices_and_parameters_are_named():
     with pytest.raises(ShapeError, match="not square"):
         Jacobi().setup(CSROperator.from_dense(torch.ones(2, 3)))
     for wrong in (lambda: SSOR(2.0), lambda: BlockJacobi(0), lambda: Chebyshev(0), lambda: Chebyshev(2, 1.0, 0.5)):
-        with pytest.raises(ValueError, match="omega = 2|block_size = 0|degree = 0|lower < upper"):
+        with pytest.raises(ValueError, match=r"omega = 2|block_size = 0|degree = 0|lower < upper"):
             wrong()
