@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
 from solvers import CG, DiffusionOperator, GeometricMultigrid, MultigridHierarchy, linear_solve
 
 __all__ = ["GUESSES", "EllipticProblem"]
@@ -118,7 +118,7 @@ class EllipticProblem(Problem):
 
     def coarsened(self, inputs: Batch, ratio: int) -> Batch:
         """Upscale cell data by blocks of ``ratio`` cells: geometric mean of positive fields, mean of others."""
-        positive = {spec.name: isinstance(spec.kind, Positive | Phases) for spec in self.inputs}
+        positive = {spec.name: spec.positive for spec in self.inputs}
         return Batch({name: mean_of_blocks(a, ratio, geometric=positive[name]) for name, a in inputs.items()})
 
     def _coarse_solution(self, inputs: Batch, ratio: int) -> Batch:

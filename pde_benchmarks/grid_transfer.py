@@ -41,7 +41,18 @@ def inject(field: Tensor, ratio: int, alignment: str) -> Tensor:
 
 
 def mean_of_blocks(field: Tensor, ratio: int, geometric: bool = False) -> Tensor:
-    """Mean over blocks of ``ratio`` cells per axis, perhaps geometric, of ``(batch, channel, *grid)``."""
+    """Mean over blocks of ``ratio`` cells per axis, perhaps geometric, of ``(batch, channel, *grid)``.
+
+    Raises
+    ------
+    ProblemError
+        If an axis is not a whole number of blocks.
+    """
+    for size in field.shape[2:]:
+        if size % ratio:
+            raise ProblemError(
+                f"grid of {size} cells is no whole number of blocks of {ratio}: use a multiple of {ratio}."
+            )
     values = field.log() if geometric else field
     for axis in range(2, field.ndim):
         values = values.unflatten(axis, (-1, ratio)).mean(axis + 1)

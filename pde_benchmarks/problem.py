@@ -155,6 +155,11 @@ class FieldSpec:
     unit: str = "1"
     kind: Kind = Real()
 
+    @property
+    def positive(self) -> bool:
+        """Whether every value is positive."""
+        return isinstance(self.kind, Positive) or (isinstance(self.kind, Phases) and min(self.kind.values) > 0)
+
 
 class Batch(Mapping[str, Tensor]):
     """Named arrays that share their first axis (one row a sample).
@@ -242,6 +247,18 @@ class Problem(ABC):
     def solve(self, inputs: Batch) -> Batch:
         """Reference solution of every sample."""
 
+    def check(self, inputs: Batch, where: str = "") -> None:
+        """Refuse ``inputs`` (read from ``where``) for which the equation has no meaning.
+
+        Raises
+        ------
+        ProblemError
+            If a field that must be positive is not.
+        """
+        for spec in self.inputs:
+            if spec.positive:
+                _require_positive(where or self.name, spec.name, inputs[spec.name])
+
     def residual(self, inputs: Batch, outputs: Batch) -> Batch:
         """Discrete equation's residual, differentiable in both arguments."""
         raise ProblemError(f"{self.name}: the equation behind these fields is not known, so it has no residual.")
@@ -280,9 +297,21 @@ class RecordedProblem(Problem):
         """Not possible: raises `ProblemError`."""
         raise ProblemError(f"{self.source}: recorded data has no law to draw new inputs from; give more files instead.")
 
+    def check(self, inputs: Batch, where: str = "") -> None:
+        """Nothing: the kinds of recorded fields are what was seen in them, not what an equation asks for."""
+
     def solve(self, inputs: Batch) -> Batch:
         """Not possible: raises `ProblemError`."""
         raise ProblemError(f"{self.source}: recorded data has no reference solver; name the problem to get one.")
+
+
+def _require_positive(where: str, name: str, field: Tensor) -> None:
+    bad = (~(field.flatten(1) > 0)).any(1).nonzero().flatten().tolist()
+    if bad:
+        raise ProblemError(
+            f"{where}: field {name!r} must be positive everywhere, but sample {bad[0]} has the value "
+            f"{field[bad[0]].min():.4g} ({len(bad)} of {len(field)} samples are not positive): mend or remove them."
+        )
 
 
 _SPEC_TYPES = {t.__name__: t for t in (Grid, Points, Meshes, Scalars, Times, Real, Positive, Phases, FieldSpec)}

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Batch, Problem
-from sciml.errors import LearnerError
+from sciml.errors import ConfigurationError, LearnerError
 from solvers import CG, linear_solve
 
-__all__ = ["Certificate", "certify", "estimated_error"]
+__all__ = ["Certificate", "certify", "estimated_error", "require_certifiable"]
+
+TIGHTEST = 50 * torch.finfo(torch.float64).eps  # relative residual that double precision reaches
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ def certify(
     ------
     LearnerError
         If the problem's operator is not known.
+    ConfigurationError
+        If `rtol` is not between what double precision reaches and 1.
+    ProblemError
+        If the equation has no meaning for the inputs.
     SolveError
         If the polishing does not converge.
 
@@ -67,7 +73,8 @@ def certify(
     >>> bool((certify(problem, a, guess).polished_residual <= 1e-8).all())
     True
     """
-    known = _known(problem)
+    known = require_certifiable(problem, rtol)
+    known.check(inputs)
     parts = []
     for start in range(0, inputs.count, batch_size):
         rows = slice(start, start + batch_size)
@@ -89,6 +96,15 @@ def estimated_error(problem: Problem, inputs: Batch, prediction: Batch) -> Tenso
     name = known.output.name
     correction = known.correction(inputs.to(dtype=torch.float64), prediction.to(dtype=torch.float64))[name]
     return correction.flatten(1).norm(dim=1) / prediction[name].to(torch.float64).flatten(1).norm(dim=1)
+
+
+def require_certifiable(problem: Problem, rtol: float) -> EllipticProblem:
+    """The problem, whose equation is known and can be solved to ``rtol``; raises as `certify` does."""
+    if not TIGHTEST <= rtol < 1:
+        raise ConfigurationError(
+            f"certify={rtol:g}: a relative residual between {TIGHTEST:.1e} and 1 is expected, e.g. 1e-8."
+        )
+    return _known(problem)
 
 
 @torch.no_grad()

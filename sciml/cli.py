@@ -19,15 +19,17 @@ from sciml.commands.listing import list_installed
 from sciml.commands.predict import predict
 from sciml.commands.report import report
 from sciml.commands.run import run
+from sciml.interruption import INTERRUPTED, WORDS, Attention
 
 __all__ = ["app", "main"]
 
-FAILURE, INTERRUPTED = 2, 130
+FAILURE = 2
+
+_attention = Attention()
 
 app = typer.Typer(
     name="sciml",
     help="Learn the solution operator of a partial differential equation, and check every answer against the equation.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -35,11 +37,16 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for a failure, 130 for Ctrl-C."""
+    given = arguments if arguments is not None else sys.argv[1:]
+    _attention.received = False
     try:
-        result = app(arguments if arguments is not None else sys.argv[1:], prog_name="sciml", standalone_mode=False)
-    except Exception as error:
+        with _attention.paid():
+            result = app(given, prog_name="sciml", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
         if _debugging():
             raise
+        if _attention.received or isinstance(error, KeyboardInterrupt):
+            return _complain(WORDS, INTERRUPTED)
         # Typer's own complaints about the command line know how to put themselves into words.
         words = getattr(error, "format_message", None)
         context = getattr(error, "ctx", None)
@@ -61,6 +68,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except (Exception, KeyboardInterrupt) as error:
             if _debugging():
                 raise
+            if _attention.received and not isinstance(error, KeyboardInterrupt):
+                error = KeyboardInterrupt()
             raise typer.Exit(_complain(*_sentence(error))) from None
 
     return call
@@ -74,8 +83,7 @@ def _sentence(error: BaseException) -> tuple[str, int]:
         case ScimlError():
             return str(error), FAILURE
         case KeyboardInterrupt():
-            words = str(error) or "interrupted; the same command goes on where it stopped."
-            return words, 128 + getattr(error, "signal_number", INTERRUPTED - 128)
+            return str(error) or WORDS, 128 + getattr(error, "signal_number", INTERRUPTED - 128)
         case MemoryError():
             return "out of memory: use fewer samples, a smaller grid or smaller batches.", FAILURE
         case RuntimeError() if "memory" in str(error).lower():
@@ -100,12 +108,15 @@ def _debugging() -> bool:
 
 @app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="show the version and exit")] = False,
 ) -> None:
     """Learn the solution operator of a partial differential equation, and check every answer against the equation."""
     if version:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 app.command(name="list")(guarded(list_installed))

@@ -30,11 +30,26 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted fields: their mean, and where the learner offers them a standard deviation and samples."""
+    """Predicted fields: their mean, and where the learner offers them a standard deviation and samples.
+
+    Raises
+    ------
+    LearnerError
+        If the mean is not finite.
+    """
 
     mean: Batch
     std: Batch | None = None
     samples: Batch | None = None
+
+    def __post_init__(self) -> None:
+        for name, field in self.mean.items():
+            bad = (~field.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+            if bad:
+                raise LearnerError(
+                    f"prediction {name!r} is NaN or infinite in {len(bad)} of {len(field)} samples (first: {bad[0]}): "
+                    "check that these inputs are like those of training, or train again with a smaller learning rate."
+                )
 
 
 class Learner(ABC):
@@ -60,14 +75,22 @@ class Learner(ABC):
         """None if this learner can learn ``problem``, else one sentence that says why not."""
 
     @classmethod
+    def missing(cls) -> str | None:
+        """None if everything that this learner needs is installed, else one sentence with the command to install it."""
+        return None
+
+    @classmethod
     def from_problem(cls, problem: Problem, config: Any = None, seed: int = 0) -> Self:
         """Build an untrained learner whose shapes come from the problem's specification.
 
         Raises
         ------
         LearnerError
-            If the learner does not accept the problem.
+            If the learner does not accept the problem, or a package that it needs is not installed.
         """
+        missing = cls.missing()
+        if missing is not None:
+            raise LearnerError(missing)
         refusal = cls.accepts(problem)
         if refusal is not None:
             raise LearnerError(f"{cls.name} cannot learn {problem.name}: {refusal}")

@@ -37,6 +37,17 @@ __all__ = ["Run", "hardware", "read_yaml", "versions"]
 
 SCHEMA = 1
 _FILES = ("config.yaml", "metrics.json", "history.csv", "weights.safetensors", "learner.json", "report.html")
+_RECORDED_VERSIONS = (
+    "sciml-pde",
+    "torch",
+    "numpy",
+    "scipy",
+    "numba",
+    "accelerate",
+    "neuraloperator",
+    "pyamg",
+    "torch-sla",
+)
 _FOLDERS = ("figures", "baselines")
 
 
@@ -78,7 +89,14 @@ class Run:
             If the directory holds something that is not a run, a finished run, or the run of another experiment.
         """
         directory = Path(directory)
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if directory.exists() and not directory.is_dir():
+            raise RunError(f"{directory}: a file, and a run needs a directory: choose another name by -o.")
+        if directory.exists() and any(directory.iterdir()):
+            if not (directory / "config.yaml").is_file():
+                raise RunError(
+                    f"{directory}: not empty, and not a run directory (no config.yaml): choose another by -o, or an "
+                    "empty one."
+                )
             earlier = cls.open(directory)
             if earlier.begun and not overwrite:
                 _check_same(earlier, experiment)
@@ -112,7 +130,9 @@ class Run:
         if not directory.is_dir():
             raise RunError(f"{directory}: no such run directory; `sciml run` makes one.")
         if not (directory / "config.yaml").is_file():
-            raise RunError(f"{directory}: not a run directory (no config.yaml): choose another, or an empty one.")
+            inside = sorted(path.parent for path in directory.glob("*/config.yaml"))
+            hint = f"its runs are {', '.join(map(str, inside))}" if inside else "`sciml run` makes one"
+            raise RunError(f"{directory}: not a run directory (no config.yaml); {hint}.")
         config = read_yaml(directory / "config.yaml")
         schema = config.get("schema")
         if not isinstance(schema, int) or not isinstance(config.get("experiment"), dict):
@@ -210,7 +230,17 @@ class Run:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
-    for package in ("sciml-pde", "torch", "numpy", "scipy", "numba", "accelerate", "neuraloperator"):
+    for package in (
+        "sciml-pde",
+        "torch",
+        "numpy",
+        "scipy",
+        "numba",
+        "accelerate",
+        "neuraloperator",
+        "pyamg",
+        "torch-sla",
+    ):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -243,8 +273,9 @@ def _check_same(run: Run, experiment: Mapping[str, Any]) -> None:
     other = [key for key in keys if run.experiment.get(key) != experiment.get(key)]
     if other:
         key = other[0]
+        state = "a trained run" if run.trained else "an unfinished run"
         raise RunError(
-            f"{run.directory}: an unfinished run of another experiment is there ({', '.join(other)} differ: {key} was "
+            f"{run.directory}: {state} of another experiment is there ({', '.join(other)} differ: {key} was "
             f"{run.experiment.get(key)!r}, now {experiment.get(key)!r}): give --overwrite, or another directory by -o."
         )
 

@@ -26,7 +26,16 @@ from solvers.inverse import Inverse, Preconditioner
 from solvers.kernels import use_backend
 from solvers.krylov import CG, FGMRES, GMRES, MINRES, BiCGStab, Fallback, FlexibleCG, Richardson, SingleReductionCG
 from solvers.linear_solve import linear_solve
-from solvers.multigrid import DampedJacobi, GeometricMultigrid, MultigridHierarchy, RedBlackGaussSeidel
+from solvers.multigrid import (
+    AlgebraicHierarchy,
+    DampedJacobi,
+    GalerkinMap,
+    GeometricMultigrid,
+    MultigridHierarchy,
+    RedBlackGaussSeidel,
+    RugeStuben,
+    SmoothedAggregation,
+)
 from solvers.operators import (
     CSROperator,
     DiffusionOperator,
@@ -35,7 +44,15 @@ from solvers.operators import (
     finite_volume_operator,
     poisson_operator,
 )
-from solvers.preconditioners import SSOR, BlockJacobi, Chebyshev, Jacobi
+from solvers.preconditioners import (
+    SSOR,
+    BlockJacobi,
+    Chebyshev,
+    IncompleteCholesky,
+    IncompleteLU,
+    Jacobi,
+    LearnedPreconditioner,
+)
 from solvers.solution import Solution, Stats
 from solvers.solver import Solver
 from solvers.status import Status
@@ -47,6 +64,7 @@ __all__ = [
     "GMRES",
     "MINRES",
     "SSOR",
+    "AlgebraicHierarchy",
     "BiCGStab",
     "BlockJacobi",
     "BlockPreconditioner",
@@ -65,10 +83,14 @@ __all__ = [
     "DistributedStencil",
     "Fallback",
     "FlexibleCG",
+    "GalerkinMap",
     "GeometricMultigrid",
+    "IncompleteCholesky",
+    "IncompleteLU",
     "Indefinite",
     "Inverse",
     "Jacobi",
+    "LearnedPreconditioner",
     "LinearOperator",
     "MissingPackageError",
     "MultigridHierarchy",
@@ -79,10 +101,12 @@ __all__ = [
     "Preconditioner",
     "RedBlackGaussSeidel",
     "Richardson",
+    "RugeStuben",
     "ScimlError",
     "ShapeError",
     "SingleReductionCG",
     "Singular",
+    "SmoothedAggregation",
     "Solution",
     "SolveError",
     "Solver",

@@ -2,7 +2,7 @@
 
 from pde_benchmarks.datasets.alignment import detect_alignment
 from pde_benchmarks.datasets.container import read_dataset_file, write_dataset
-from pde_benchmarks.datasets.dataset import Dataset, FieldSummary
+from pde_benchmarks.datasets.dataset import Dataset, FieldSummary, summary
 from pde_benchmarks.datasets.generation import cache_directory, cached, generate
 from pde_benchmarks.datasets.readers import read_dataset, read_inputs
 
@@ -16,5 +16,6 @@ __all__ = [
     "read_dataset",
     "read_dataset_file",
     "read_inputs",
+    "summary",
     "write_dataset",
 ]

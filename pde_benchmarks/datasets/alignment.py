@@ -47,9 +47,11 @@ def detect_alignment(coarse: Dataset, fine: Dataset | None = None) -> tuple[str 
         found, why = alignment_of_pair(field, fine_field)
         if found is not None:
             return found, why
-    if stated != "unknown":
-        return stated, f"the data of {coarse.name} is described as {stated} points."
-    return alignment_of_sides(field)
+    found, why = alignment_of_sides(field)
+    # The reader may have got what the specification states from the same values.
+    if stated not in ("unknown", found):
+        return stated, f"{coarse.name} describes its points as {stated} points."
+    return found, why
 
 
 def alignment_of_coordinates(*axes: np.ndarray) -> str | None:

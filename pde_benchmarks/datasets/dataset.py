@@ -11,8 +11,9 @@ from torch import Tensor
 from pde_benchmarks.errors import DatasetError
 from pde_benchmarks.problem import Batch, Problem
 
-__all__ = ["Dataset", "FieldSummary", "require_finite"]
+__all__ = ["Dataset", "FieldSummary", "require_finite", "summary"]
 
+FEWEST_FOR_OUTLIERS = 16
 OUTLIER_DEVIATIONS = 8.0
 MAD_TO_SD = 1.4826
 
@@ -26,6 +27,9 @@ class FieldSummary(NamedTuple):
     dtype: str
     min: float
     max: float
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.field!r}, shape {self.shape}, as {self.dtype}, from {self.min:.4g} to {self.max:.4g}"
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,7 @@ class Dataset:
 
     def describe(self) -> list[FieldSummary]:
         """Name, role, shape, dtype and range of every field (``nan`` where there is no sample)."""
-        rows = []
-        for role, name, array in self._fields():
-            low, high = _ranges(array)
-            smallest, largest = (low.min().item(), high.max().item()) if self.count else (torch.nan, torch.nan)
-            dtype = str(array.dtype).removeprefix("torch.")
-            rows.append(FieldSummary(name, role, tuple(array.shape), dtype, smallest, largest))
-        return rows
+        return [summary(role, name, array) for role, name, array in self._fields()]
 
     def check(self) -> list[str]:
         """Refuse data that cannot be used, and remark on what looks odd.
@@ -107,7 +105,7 @@ class Dataset:
         -------
         list of str
             One sentence each: a constant input, output samples that are zero everywhere, samples more than 8 robust
-            standard deviations away from the others.
+            standard deviations away from the others (of at least 16).
 
         Raises
         ------
@@ -143,6 +141,13 @@ class Dataset:
         ]
 
 
+def summary(role: str, name: str, array: Tensor) -> FieldSummary:
+    """Shape, dtype and range of one field (``nan`` where there is no sample)."""
+    low, high = _ranges(array)
+    smallest, largest = (low.min().item(), high.max().item()) if len(array) else (torch.nan, torch.nan)
+    return FieldSummary(name, role, tuple(array.shape), str(array.dtype).removeprefix("torch."), smallest, largest)
+
+
 def require_finite(source: str, batch: Batch) -> None:
     """Raise `DatasetError` if a field of ``batch``, read from ``source``, holds NaN or infinity."""
     for name, array in batch.items():
@@ -174,7 +179,7 @@ def _outlying(low: Tensor, high: Tensor) -> Tensor:
     size = size.log() if positive else size
     distance = (size - size.median()).abs()
     sd = MAD_TO_SD * distance.median()
-    return (distance > OUTLIER_DEVIATIONS * sd) & (sd > 0)
+    return (distance > OUTLIER_DEVIATIONS * sd) & (sd > 0) & (len(low) >= FEWEST_FOR_OUTLIERS)
 
 
 def _numbers(mask: Tensor) -> list[int]:

@@ -34,7 +34,18 @@ from pde_benchmarks.datasets.formats.the_well import is_the_well, record_the_wel
 from pde_benchmarks.datasets.formats.torch_file import record_torch
 from pde_benchmarks.datasets.recording import Recording, fields_of
 from pde_benchmarks.errors import DatasetError
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Kind, Phases, Positive, Real, RecordedProblem, Scalars
+from pde_benchmarks.problem import (
+    Batch,
+    FieldSpec,
+    Grid,
+    Kind,
+    Phases,
+    Positive,
+    Problem,
+    Real,
+    RecordedProblem,
+    Scalars,
+)
 
 if TYPE_CHECKING:
     import h5py
@@ -51,6 +62,7 @@ def read_dataset(
     inputs: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
     alignment: str | None = None,
+    expected: Problem | None = None,
 ) -> Dataset:
     """Read input and output fields from a file (or a directory with a pair of ``.npy`` files).
 
@@ -63,6 +75,8 @@ def read_dataset(
     alignment
         Where the grid points lie, if it is known; else the coordinates in the file or the fields' values next to the
         boundary tell, or it stays ``unknown``.
+    expected
+        The problem that the fields should be of: where nothing is named, its names are looked for first.
 
     Returns
     -------
@@ -89,8 +103,14 @@ def read_dataset(
     with ExitStack() as stack:
         recording = _recording(path, stack)
         if recording is None:
-            return read_dataset_file(path)
-        input_names, output_names = recording.choose(_names(inputs), _names(outputs))
+            dataset = read_dataset_file(path)
+            _require_named(path, dataset.inputs, _names(inputs))
+            _require_named(path, dataset.outputs, _names(outputs))
+            return dataset
+        specs = (expected.inputs, expected.outputs) if expected is not None else ((), ())
+        input_names, output_names = recording.choose(
+            _names(inputs) or recording.has(specs[0]), _names(outputs) or recording.has(specs[1])
+        )
         fields = fields_of(recording, [*input_names, *output_names])
     given, wanted = fields[: len(input_names)], fields[len(input_names) :]
     grid = _grid(recording, wanted[0][1], alignment)
@@ -104,20 +124,31 @@ def read_dataset(
     return dataset
 
 
-def read_inputs(path: Path | str, *, inputs: str | Sequence[str] | None = None) -> Batch:
+def read_inputs(
+    path: Path | str, *, inputs: str | Sequence[str] | None = None, expected: Problem | None = None
+) -> Batch:
     """Read only the input fields, from a file that may hold nothing else; names and errors as in `read_dataset`."""
     path = Path(path)
     with ExitStack() as stack:
         recording = _recording(path, stack)
         if recording is None:
-            return read_dataset_file(path).inputs
-        batch = Batch(dict(fields_of(recording, recording.choose_inputs(_names(inputs)))))
+            batch = read_dataset_file(path).inputs
+            _require_named(path, batch, _names(inputs))
+            return batch
+        names = _names(inputs) or (recording.has(expected.inputs) if expected is not None else None)
+        batch = Batch(dict(fields_of(recording, recording.choose_inputs(names))))
     require_finite(str(path), batch)
     return batch
 
 
 def _names(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else list(names) if names else None
+
+
+def _require_named(path: Path, batch: Batch, names: list[str] | None) -> None:
+    """A data set of the package knows its own fields: names can confirm them, not choose others."""
+    if names is not None and names != list(batch):
+        raise DatasetError(f"{path}: {', '.join(names)} asked for, but this sciml file holds {', '.join(batch)} there.")
 
 
 def _recording(path: Path, stack: ExitStack) -> Recording | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.errors import DatasetError
+from pde_benchmarks.problem import FieldSpec
 
 __all__ = ["Recording", "StoredArray", "as_tensor", "fields_of"]
 
@@ -87,8 +88,16 @@ class Recording:
         fields = self._fields()
         candidates = [fields[name] for name, _ in PAIRS if name in fields] or list(fields.values())
         if len(candidates) != 1:
-            raise DatasetError(f"{self.path}: {self._ambiguous()}")
+            raise DatasetError(
+                f"{self.path}: which array is the input? This {self.layout} file holds {self.contents()}: "
+                "name it with --input-name."
+            )
         return candidates
+
+    def has(self, specs: Sequence[FieldSpec]) -> list[str] | None:
+        """The names of ``specs``, if all of them are here."""
+        names = [spec.name for spec in specs]
+        return names if names and all(name in self.arrays for name in names) else None
 
     def contents(self) -> str:
         """Names and shapes of all arrays."""
@@ -100,7 +109,10 @@ class Recording:
         fields = self._fields()
         pairs = [(fields[a], fields[b]) for a, b in PAIRS if a in fields and b in fields]
         if len(pairs) != 1:
-            raise DatasetError(f"{self.path}: {self._ambiguous()}")
+            raise DatasetError(
+                f"{self.path}: which arrays are inputs and outputs? This {self.layout} file holds {self.contents()}: "
+                "name them with --input-name and --output-name."
+            )
         ((first, second),) = pairs
         return (first,), (second,)
 
@@ -112,12 +124,6 @@ class Recording:
     def _fields(self) -> dict[str, str]:
         """Arrays that may be fields, by lower-case name: a vector (a coordinate, a list of times) is none."""
         return {name.lower(): name for name, array in self.arrays.items() if len(array.shape) > 1}
-
-    def _ambiguous(self) -> str:
-        return (
-            f"which arrays are inputs and outputs? This {self.layout} file holds {self.contents()}: "
-            "name them with --input-name and --output-name."
-        )
 
 
 def fields_of(recording: Recording, names: Sequence[str]) -> list[tuple[str, Tensor]]:

@@ -28,6 +28,7 @@ def compare(
     training: Annotated[Settings, typer.Option("--training-set", help="key=value of the training; repeatable")] = None,
     threads: Annotated[int | None, typer.Option(help="processor threads")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; runs/compare-PROBLEM")] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace what an earlier comparison left in the directory")] = False,
 ) -> None:
     """Train several learners on the same data for the same time, and show mean and spread over seeds.
 
@@ -36,8 +37,8 @@ def compare(
     from sciml.commands.console import Terminal, show, table
     from sciml.commands.values import names, seconds
     from sciml.commands.values import settings as parsed
-    from sciml.experiments import Comparison, Experiment
-    from sciml.experiments.comparison import COMPARISON_COLUMNS, comparison_rows
+    from sciml.experiments import Comparison, Experiment, table_columns
+    from sciml.experiments.comparison import comparison_rows
 
     base = Experiment(
         learner="",
@@ -51,8 +52,9 @@ def compare(
         threads=threads,
     )
     directory = output or Path("runs") / f"compare-{problem}"
-    comparison = Comparison(base, tuple(names(learners) or ()), tuple(range(seeds)), directory)
+    comparison = Comparison(base, tuple(names(learners) or ()), tuple(range(seeds)), directory, overwrite)
     result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
-    table(f"{problem}, {seeds} seeds, mean ± standard deviation", COMPARISON_COLUMNS, comparison_rows(result))
+    title = f"{problem}, {seeds} seeds, mean ± standard deviation"
+    table(title, table_columns(result["tests"]), comparison_rows(result, brief=True))
     show(f"report: {directory / 'report.html'}")
     show(f"numbers: {directory / 'comparison.json'}")

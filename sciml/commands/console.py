@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from sciml.experiments.data import Advance
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Terminal", "show", "table"]
 
 PIPE_WIDTH = 140
+TIME_WIDTH = len("0:00:00")
 
 Cell = str | float | None
 
@@ -46,12 +47,12 @@ class Terminal:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=None),
             TaskProgressColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=TIME_WIDTH)),
             TextColumn("after"),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=TIME_WIDTH)),
             TextColumn("{task.fields[text]}", markup=False),
         )
         with Progress(*columns, console=self._console) as progress:

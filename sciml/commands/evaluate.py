@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sciml.commands.options import Alignment
+
 __all__ = ["evaluate"]
+
+EXPLAINED = {"left_out": "left_out (samples that are zero: no relative error)"}
 
 
 def evaluate(
@@ -15,9 +19,7 @@ def evaluate(
     data: Annotated[list[Path] | None, typer.Option(help="file of pairs; repeatable; the run's own if none")] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the files")] = None,
     output_name: Annotated[str | None, typer.Option(help="name of the output array in the files")] = None,
-    alignment: Annotated[
-        str | None, typer.Option(help="where the grid points lie: cell, vertex, interior or left")
-    ] = None,
+    alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
 ) -> None:
     """Measure a trained learner on test data, and print a table of its errors."""
     from sciml.commands.console import Terminal, show, table
@@ -35,6 +37,6 @@ def evaluate(
         learner, tests = next(iter(learners.values())), own.tests
     errors = {name: learner.evaluate(dataset) for name, dataset in tests.items()}
     keys = list(dict.fromkeys(key for values in errors.values() for key in values))
-    rows = [[key, *(values.get(key) for values in errors.values())] for key in keys]
+    rows = [[EXPLAINED.get(key, key), *(values.get(key) for values in errors.values())] for key in keys]
     rows.append(["samples", *(dataset.count for dataset in tests.values())])
     table(f"{learner.name} in {run}", ("error", *errors), rows)

@@ -21,11 +21,14 @@ def generate(
     from pde_benchmarks import datasets
     from sciml.commands.console import Terminal, show
     from sciml.commands.values import settings as parsed
+    from sciml.errors import ConfigurationError
     from sciml.experiments import build_problem
 
+    if output.suffix not in (".h5", ".hdf5"):
+        raise ConfigurationError(f"--output {output}: an HDF5 file is written, so the name must end in .h5 or .hdf5.")
     posed = build_problem(problem, parsed(settings))
     with Terminal().bar(f"{problem}: {count} samples") as advance:
         dataset = datasets.generate(posed, count, seed, output, progress=lambda done, total: advance(done / total, ""))
     for row in dataset.describe():
-        show(f"{row.role} {row.field!r}, shape {row.shape}, {row.dtype}, from {row.min:.4g} to {row.max:.4g}")
+        show(str(row))
     show(f"{dataset.count} samples in {output}")

@@ -19,7 +19,10 @@ def list_installed(
     from sciml.learner import learner_types
 
     if what in ("learners", "all"):
-        rows = [[name, _summary(kind), _keys(kind.config_type)] for name, kind in sorted(learner_types().items())]
+        rows = [
+            [name, "\nnot installed: ".join(filter(None, (_summary(kind), kind.missing()))), _keys(kind.config_type)]
+            for name, kind in sorted(learner_types().items())
+        ]
         table("learners", ("name", "what it is", "--set"), rows)
     if what in ("problems", "all"):
         rows = [[name, _summary(kind), _keys(kind)] for name, kind in sorted(problem_types().items())]

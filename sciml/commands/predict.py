@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sciml.commands.options import Alignment
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,16 +29,16 @@ def predict(
         float | None, typer.Option(help="polish the prediction to this relative residual, e.g. 1e-8")
     ] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the file")] = None,
-    alignment: Annotated[
-        str | None, typer.Option(help="where the grid points lie: cell, vertex, interior or left")
-    ] = None,
+    alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
 ) -> None:
     """Predict the outputs of every input field in a file.
 
-    With --certify the answer is polished by the problem's own equation; the raw prediction, its residual and its
-    estimated error are written beside it. Arrays are (samples, channels, *grid).
+    An output is written under its own name, e.g. solution. With --certify that is the answer polished by the problem's
+    own equation; the raw prediction (solution_prediction), its residual and its estimated error are written beside it.
+    Arrays are (samples, channels, *grid).
     """
-    from pde_benchmarks.datasets import read_inputs
+    from pde_benchmarks.datasets import read_inputs, summary
+    from sciml.certify import require_certifiable
     from sciml.commands.console import show
     from sciml.errors import ConfigurationError
     from sciml.experiments import fields_of
@@ -44,25 +46,34 @@ def predict(
     from sciml.learners.grid_learner import GridLearner
     from sciml.runs import Run
 
-    if certify is not None and not 0 < certify < 1:
-        raise ConfigurationError(f"--certify {certify:g}: a relative residual between 0 and 1 is expected, e.g. 1e-8.")
-    if output.suffix not in ARRAY_FORMATS:
+    if not output.suffix:
         output = output.with_name(output.name + input_file.suffix)
+    if output.suffix not in ARRAY_FORMATS:
+        raise ConfigurationError(f"--output {output}: the name must end in one of {', '.join(ARRAY_FORMATS)}.")
     learner = Run.open(run).load_learner()
     problem = learner.problem
+    if certify is not None:
+        require_certifiable(problem, certify)
+        if output.suffix == ".npy":
+            raise ConfigurationError(
+                f"--output {output}: .npy holds one array, a certificate several: use .npz or .h5."
+            )
     if alignment is not None:
         if not isinstance(learner, GridLearner):
             raise ConfigurationError(f"--alignment {alignment}: {learner.name} does not work on a grid; leave it out.")
         learner.place(alignment)
-    inputs = fields_of(problem, read_inputs(input_file, inputs=input_name), problem.inputs, str(input_file))
-    for name, field in inputs.items():
-        show(f"input {name!r}, shape {tuple(field.shape)}, {field.dtype}, from {field.min():.4g} to {field.max():.4g}")
+    found = read_inputs(input_file, inputs=input_name, expected=problem)
+    for name, field in found.items():
+        show(str(summary("input", name, field)))
+    inputs = fields_of(problem, found, problem.inputs, str(input_file))
+    problem.check(inputs, str(input_file))
     if certify is None:
         arrays: dict[str, Tensor] = dict(learner.predict(inputs).mean)
     else:
         arrays = _certified(learner, inputs, certify)
     write_arrays(output, arrays)
-    show(f"{inputs.count} samples in {output}: {', '.join(arrays)}")
+    written = list(arrays)[:1] if output.suffix == ".npy" else list(arrays)
+    show(f"{inputs.count} samples in {output}: {', '.join(written)}")
 
 
 def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor]:
@@ -84,9 +95,9 @@ def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor
         "iterations_from_zero": certificate.iterations_from_zero,
     }
     columns = {name: values.to(torch.float64).flatten() for name, values in numbers.items()}
-    rows = [[name, v.median().item(), v.min().item(), v.max().item()] for name, v in columns.items()]
+    rows = [[name, v.quantile(0.5).item(), v.min().item(), v.max().item()] for name, v in columns.items()]
     table("certificate", ("per sample", "median", "smallest", "largest"), rows)
     done, zero = columns["iterations"].sum().item(), columns["iterations_from_zero"].sum().item()
-    show(f"polishing took {done:.0f} iterations, {zero:.0f} from zero ({1 - done / zero:.0%} saved).")
+    show(f"polishing took {done:.0f} iterations, {zero:.0f} from zero ({1 - done / max(zero, 1):.0%} saved).")
     raw = {f"{name}_prediction": field for name, field in prediction.items()}
     return {**certificate.polished, **raw, **numbers}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.commands.options import Alignment
+
 if TYPE_CHECKING:
     from sciml.experiments import Experiment
 
@@ -19,13 +21,24 @@ Settings = list[str] | None
 
 def run(
     problem: Annotated[str | None, typer.Argument(help="name of a problem, see `sciml list problems`")] = None,
-    learner: Annotated[str | None, typer.Option(help="name of a learner, see `sciml list learners`")] = None,
-    budget: Annotated[str | None, typer.Option(help="training time of every learner, e.g. 60s or 2min")] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(help="name of a learner, see `sciml list learners`", show_default="mgno, or mgno-data for --data"),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="training time of every learner, e.g. 60s or 2min", show_default="60s")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="training steps instead of a budget (deterministic)")] = None,
-    seed: Annotated[int | None, typer.Option(help="seed of weights and batches")] = None,
-    samples: Annotated[int | None, typer.Option(help="training samples to generate")] = None,
-    test_samples: Annotated[int | None, typer.Option(help="test samples to generate")] = None,
-    baselines: Annotated[str | None, typer.Option(help="learners to train beside it, comma-separated, or none")] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of weights and batches", show_default="0")] = None,
+    samples: Annotated[int | None, typer.Option(help="training samples to generate", show_default="1024")] = None,
+    test_samples: Annotated[int | None, typer.Option(help="test samples to generate", show_default="200")] = None,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            help="learners to train beside it, comma-separated, or none",
+            show_default="mgno-data and fno, or unet without fno; none for --data",
+        ),
+    ] = None,
     learner_settings: Annotated[Settings, typer.Option("--set", help="key=value of the learner; repeatable")] = None,
     problem_settings: Annotated[
         Settings, typer.Option("--problem-set", help="key=value of the problem; repeatable")
@@ -42,9 +55,7 @@ def run(
     test_data: Annotated[list[Path] | None, typer.Option(help="file of pairs to test on; repeatable")] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the files")] = None,
     output_name: Annotated[str | None, typer.Option(help="name of the output array in the files")] = None,
-    alignment: Annotated[
-        str | None, typer.Option(help="where the grid points lie: cell, vertex, interior or left")
-    ] = None,
+    alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace what an earlier run left in the directory")] = False,
 ) -> None:
     """Train a learner on a problem (or on files by --data), measure it beside baselines, and write a report.
@@ -54,7 +65,7 @@ def run(
     from sciml.commands.console import Terminal, show, table
     from sciml.commands.values import names, seconds
     from sciml.commands.values import settings as parsed
-    from sciml.experiments import COLUMNS, conduct, table_rows, with_data
+    from sciml.experiments import beside, build_problem, conduct, ready, table_columns, table_rows, untrained, with_data
     from sciml.runs import Run
 
     given = {
@@ -77,30 +88,37 @@ def run(
         "alignment": alignment,
     }
     watcher = Terminal()
+    if budget is not None and steps is not None:
+        watcher.say("--steps decides; --budget is not used.")
     experiment, remark = _experiment(config, {key: value for key, value in given.items() if value is not None})
     subject = experiment.problem or Path(str(experiment.data)).stem
     directory = output or Path("runs") / f"{subject}-{experiment.learner}-seed{experiment.seed}"
+    # Whatever cannot work is said before anything is generated or written.
+    found = with_data(experiment, watcher) if experiment.data is not None else None
+    for one in (experiment, *beside(experiment)):
+        if found is not None:
+            ready(one, found)
+        else:
+            untrained(one, build_problem(str(experiment.problem), experiment.problem_settings))
     made = Run.create(directory, experiment.plain(), shlex.join(["sciml", *sys.argv[1:]]), overwrite)
     if made.begun:
         watcher.say(f"{directory}: an unfinished run of the same experiment is there; it goes on.")
     if remark:
         watcher.say(remark)
-    found = with_data(experiment, watcher)
+    found = found or with_data(experiment, watcher)
     for sentence in found.found:
         show(sentence)
     outcome = conduct(made, experiment, found, watcher)
-    test = next(iter(found.tests))
-    table(
-        f"errors on {test}, mean over {found.tests[test].count} samples", COLUMNS, table_rows(outcome.story, brief=True)
-    )
+    name, test = outcome.story.test
+    title = f"errors on {name}, mean over {test.count} samples"
+    table(title, table_columns(found.tests), table_rows(outcome.story, brief=True))
     show(f"report: {outcome.report}")
 
 
 def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment, str]:
     """The experiment that file and options describe, and a remark on what was chosen for the user."""
     from pde_benchmarks.registry import configure, find
-    from sciml.experiments import Experiment, default_baselines, default_learner, training_config
-    from sciml.experiments.experiment import build_problem
+    from sciml.experiments import Experiment, build_problem, default_baselines, default_learner
     from sciml.learner import learner_types
 
     values = {**_from_file(config), **given}
@@ -117,9 +135,7 @@ def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment,
         if "baselines" not in values:
             values["baselines"], remark = default_baselines(posed, values["learner"])
     for name in (values["learner"], *values.get("baselines", ())):
-        kind = find(learner_types(), name, "learner")
-        training_config(configure(Experiment, values), kind)
-    configure(learner_types()[values["learner"]].config_type, experiment.learner_settings)
+        find(learner_types(), name, "learner")
     experiment = configure(Experiment, values)
     return experiment, remark
 

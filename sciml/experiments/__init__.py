@@ -3,12 +3,19 @@
 from sciml.experiments.comparison import Comparison
 from sciml.experiments.conduct import Outcome, conduct, present, reopen
 from sciml.experiments.data import ExperimentData, Silent, Watcher, fields_of, read_tests, with_data
-from sciml.experiments.experiment import Experiment, build_problem, default_baselines, default_learner, training_config
-from sciml.experiments.measure import measure, train
-from sciml.experiments.story import COLUMNS, Story, table_rows
+from sciml.experiments.experiment import (
+    Experiment,
+    beside,
+    build_problem,
+    default_baselines,
+    default_learner,
+    training_config,
+    untrained,
+)
+from sciml.experiments.measure import measure, ready, train
+from sciml.experiments.story import Story, table_columns, table_rows
 
 __all__ = [
-    "COLUMNS",
     "Comparison",
     "Experiment",
     "ExperimentData",
@@ -16,6 +23,7 @@ __all__ = [
     "Silent",
     "Story",
     "Watcher",
+    "beside",
     "build_problem",
     "conduct",
     "default_baselines",
@@ -24,9 +32,12 @@ __all__ = [
     "measure",
     "present",
     "read_tests",
+    "ready",
     "reopen",
+    "table_columns",
     "table_rows",
     "train",
     "training_config",
+    "untrained",
     "with_data",
 ]

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import torch
 
-from pde_benchmarks.registry import configure, find
+from pde_benchmarks.registry import configure
+from sciml.classical import ClassicalRow, verdict
 from sciml.errors import ConfigurationError
 from sciml.experiments.conduct import plain_rows, reference_rows
 from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
-from sciml.experiments.experiment import Experiment, build_problem, training_config
+from sciml.experiments.experiment import Experiment, build_problem, untrained
 from sciml.experiments.measure import measure, train
+from sciml.experiments.story import brief_rows, table_columns
 from sciml.figures import error_against, training_curves
 from sciml.files import write_figure, write_json, write_text
-from sciml.learner import learner_types
 from sciml.report import Cell, Section, Table, render_report
 from sciml.runs import Run, hardware, versions
 from sciml.training import History
 
-__all__ = ["COMPARISON_COLUMNS", "Comparison", "comparison_rows"]
+__all__ = ["Comparison", "comparison_rows"]
 
 SCHEMA = 1
-COMPARISON_COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)")
 _L2, _H1 = f"test.{TEST}.relative_l2", f"test.{TEST}.relative_h1"
 
 
@@ -42,28 +42,29 @@ class Comparison:
         Every learner is trained with every seed, on the same data.
     directory
         Holds one run ``LEARNER-seedS`` each, ``comparison.json``, ``figures/`` and ``report.html``.
+    overwrite
+        Replace what an earlier comparison left there, instead of going on with it.
 
     Raises
     ------
     ConfigurationError
-        If no or an unknown learner is named, one that does not accept the problem, or no seed.
+        If no or an unknown learner is named, or no seed.
+    LearnerError
+        If a learner does not accept the problem, or is not installed.
     """
 
     base: Experiment
     learners: tuple[str, ...]
     seeds: tuple[int, ...]
     directory: Path
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.learners or not self.seeds:
             raise ConfigurationError("nothing to compare: name at least one learner and one seed.")
         problem = build_problem(str(self.base.problem), self.base.problem_settings)
         for name in self.learners:
-            kind = find(learner_types(), name, "learner")
-            training_config(self.base, kind)
-            refusal = kind.accepts(problem)
-            if refusal is not None:
-                raise ConfigurationError(f"{name} cannot learn {problem.name}: {refusal}")
+            untrained(replace(self.base, learner=name), problem)
 
     def carry_out(self, watcher: Watcher, command: str = "") -> dict[str, Any]:
         """Train and measure what is not measured yet; write and return the content of ``comparison.json``."""
@@ -83,6 +84,7 @@ class Comparison:
             "command": command,
             "experiment": {**self.base.plain(), "learner": None, "seed": None},
             "seeds": list(self.seeds),
+            "tests": list(data.tests),
             "learners": {name: _summary(runs) for name, runs in measured.items()},
             "without_learning": plain_rows(reference_rows(data, slowest)),
             "hardware": hardware(),
@@ -95,7 +97,7 @@ class Comparison:
         """Train and measure one learner with one seed, or read what an earlier call measured."""
         experiment: Experiment = configure(Experiment, {**self.base.plain(), "learner": name, "seed": seed})
         directory = self.directory / f"{name}-seed{seed}"
-        run = Run.create(directory, experiment.plain())
+        run = Run.create(directory, experiment.plain(), overwrite=self.overwrite)
         if not (directory / "metrics.json").is_file():
             watcher.say(f"{name}, seed {seed}")
             learner = train(run, experiment, data, watcher)
@@ -120,23 +122,37 @@ class Comparison:
             "parameters": "Test error against parameters; the bar is the standard deviation over seeds.",
         }
         shown = {captions[name]: figure for name, figure in figures.items()}
-        table = Table(
-            COMPARISON_COLUMNS, comparison_rows(result), f"{len(self.seeds)} seeds, mean ± standard deviation."
-        )
-        sections = [Section("Result", table=table), Section("Curves", figures=shown)]
+        caption = f"{len(self.seeds)} seeds, mean ± standard deviation."
+        table = Table(table_columns(result["tests"]), comparison_rows(result), caption)
+        sections = [Section("Result", comparison_verdict(result), table), Section("Curves", figures=shown)]
         if result["command"]:
             sections.append(Section("How to repeat it", result["command"]))
         write_text(self.directory / "report.html", render_report(title, sections))
 
 
-def comparison_rows(result: Mapping[str, Any]) -> list[list[Cell]]:
-    """One row a learner and a solver without learning, under `COMPARISON_COLUMNS`."""
+def comparison_verdict(result: Mapping[str, Any]) -> str:
+    """Which learner is most accurate, and whether a method without learning does better in its time."""
+    error = {name: values[_L2]["value"] for name, values in result["learners"].items()}
+    best = min(error, key=lambda name: error[name])
+    seconds = result["learners"][best]["predict_ms_per_sample"]["value"] / 1e3
+    rows = [
+        ClassicalRow(name, values, values["predict_ms_per_sample"] / 1e3)
+        for name, values in result["without_learning"].items()
+    ]
+    return f"{best} is the most accurate learner here. {verdict(rows, error[best], seconds)}"
+
+
+def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list[Cell]]:
+    """One row a learner and a solver without learning, under `table_columns`."""
     rows: list[list[Cell]] = []
+    further = [f"test.{name}.relative_l2" for name in result["tests"][1:]]
     for name, values in result["learners"].items():
-        keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample")
+        keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample", *further)
         rows.append([name, *(_with_spread(values[key]) if key in values else None for key in keys)])
-    for label, values in result["without_learning"].items():
-        rows.append([label, values["relative_l2"], values["relative_h1"], 0, 0, values["predict_ms_per_sample"]])
+    without = list(result["without_learning"].items())
+    for label, values in brief_rows(without) if brief else without:
+        numbers = (values["relative_l2"], values["relative_h1"], 0, 0, values["predict_ms_per_sample"])
+        rows.append([label, *numbers, *[None] * len(further)])
     return rows
 
 
@@ -154,5 +170,7 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _with_spread(entry: Mapping[str, Any]) -> Cell:
-    value, spread = entry["value"], entry["spread"]
-    return f"{value:.3g} ± {spread:.1g}" if spread else float(value)
+    first, spread = entry["values"][0], entry["spread"]
+    if spread:
+        return f"{entry['value']:.3g} ± {spread:.1g}"
+    return first if isinstance(first, int) else float(entry["value"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pde_benchmarks.registry import configure
 from sciml.certify import estimated_error
 from sciml.classical import ClassicalRow, classical_rows
 from sciml.experiments.data import FINER, ExperimentData, Watcher, with_data
-from sciml.experiments.experiment import Experiment
+from sciml.experiments.experiment import Experiment, beside
 from sciml.experiments.measure import measure, train
 from sciml.experiments.story import Story, write_story
 from sciml.learner import Learner
@@ -49,9 +49,8 @@ def conduct(run: Run, experiment: Experiment, data: ExperimentData, watcher: Wat
     if experiment.threads is not None:
         torch.set_num_threads(experiment.threads)
     learners = {experiment.learner: train(run, experiment, data, watcher)}
-    for name in experiment.baselines:
-        beside = replace(experiment, learner=name, learner_settings={}, baselines=[])
-        learners[name] = train(run.baseline(name), beside, data, watcher)
+    for other in beside(experiment):
+        learners[other.learner] = train(run.baseline(other.learner), other, data, watcher)
     return present(run, experiment, data, learners, watcher)
 
 
@@ -123,5 +122,5 @@ def _ratios(certificate: tuple[Tensor, Tensor] | None) -> dict[str, float]:
     if certificate is None:
         return {}
     ratio = certificate[0] / certificate[1]
-    extremes = {"median": ratio.median(), "smallest": ratio.min(), "largest": ratio.max()}
+    extremes = {"median": ratio.quantile(0.5), "smallest": ratio.min(), "largest": ratio.max()}
     return {f"estimate_over_error.{name}": value.item() for name, value in extremes.items()}

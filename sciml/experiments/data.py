@@ -102,24 +102,32 @@ def recorded(experiment: Experiment) -> ExperimentData:
     Where the grid points lie is taken from the option, or else from test files that hold the same fields at two
     resolutions, or else from the training file itself.
     """
-    names = (experiment.input_name, experiment.output_name, experiment.alignment)
-    whole = _read(Path(str(experiment.data)), *names)
-    tests = [_renamed(_read(Path(path), *names), whole.problem) for path in experiment.test_data]
-    found = [sentence for dataset in (whole, *tests) for sentence in _found(dataset)]
+    inputs, outputs, alignment = experiment.input_name, experiment.output_name, experiment.alignment
+    whole = read_dataset(str(experiment.data), inputs=inputs, outputs=outputs, alignment=alignment)
+    tests, found = read_tests(experiment.test_data, whole.problem, inputs, outputs, alignment)
+    found = _found(whole) + found
+    for path in experiment.test_data:
+        if Path(path).resolve() == Path(str(experiment.data)).resolve():
+            found.append(f"{path}: the training file itself: errors on it say nothing about new samples.")
     if experiment.alignment is None:
-        whole, sentence = _aligned(whole, tests)
+        whole, sentence = _aligned(whole, list(tests.values()))
         found.append(sentence)
     kept_back = min(VALIDATION_SAMPLES, whole.count // 10)
     train, validation = whole.split(whole.count - kept_back) if kept_back else (whole, whole)
-    return ExperimentData(whole.problem, train, validation, _by_stem(experiment.test_data, tests), found)
+    return ExperimentData(whole.problem, train, validation, tests, found)
 
 
 def read_tests(
-    paths: Sequence[Path], problem: Problem, input_name: str | None, output_name: str | None, alignment: str | None
+    paths: Sequence[Path | str],
+    problem: Problem,
+    inputs: str | None = None,
+    outputs: str | None = None,
+    alignment: str | None = None,
 ) -> tuple[dict[str, Dataset], list[str]]:
     """Files of pairs to test a learner of ``problem`` on, by stem, and what was found in them."""
-    tests = [_renamed(_read(path, input_name, output_name, alignment), problem) for path in paths]
-    return _by_stem(paths, tests), [sentence for dataset in tests for sentence in _found(dataset)]
+    read = [read_dataset(path, inputs=inputs, outputs=outputs, alignment=alignment, expected=problem) for path in paths]
+    found = [sentence for dataset in read for sentence in _found(dataset)]
+    return _by_stem(paths, [_renamed(dataset, problem) for dataset in read]), found
 
 
 def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where: str) -> Batch:
@@ -138,13 +146,10 @@ def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where:
     return Batch(dict(zip(wanted, batch.values(), strict=True)))
 
 
-def _read(path: Path, input_name: str | None, output_name: str | None, alignment: str | None) -> Dataset:
-    return read_dataset(path, inputs=input_name, outputs=output_name, alignment=alignment)
-
-
 def _renamed(test: Dataset, problem: Problem) -> Dataset:
     """A test set under the field names of the training data."""
     inputs = fields_of(problem, test.inputs, problem.inputs, test.name)
+    problem.check(inputs, test.name)
     outputs = fields_of(problem, test.outputs, problem.outputs, test.name)
     return Dataset(test.problem, inputs, outputs, test.name)
 
@@ -164,7 +169,9 @@ def _aligned(whole: Dataset, tests: Sequence[Dataset]) -> tuple[Dataset, str]:
             tuple(_spec_aligned(spec, alignment) for spec in specs) for specs in (problem.inputs, problem.outputs)
         )
         problem = replace(problem, input_specs=inputs, output_specs=outputs)
-    advice = "" if alignment is not None else " Another resolution can only be predicted with --alignment."
+    advice = " Another resolution can only be predicted with --alignment."
+    if alignment is not None:
+        advice = " If they lie elsewhere, say so with --alignment."
     return replace(whole, problem=problem), f"grid points: {alignment or 'unknown'}: {why}{advice}"
 
 
@@ -179,10 +186,7 @@ def _size(dataset: Dataset) -> int:
 
 
 def _found(dataset: Dataset) -> list[str]:
-    rows = [
-        f"{dataset.name}: {row.role} {row.field!r}, shape {row.shape}, {row.dtype}, from {row.min:.4g} to {row.max:.4g}"
-        for row in dataset.describe()
-    ]
+    rows = [f"{dataset.name}: {row}" for row in dataset.describe()]
     return rows + [f"{dataset.name}: {remark}" for remark in dataset.check()]
 
 

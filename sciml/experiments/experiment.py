@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 from pde_benchmarks.problem import Problem
@@ -13,7 +12,15 @@ from sciml.errors import ConfigurationError
 from sciml.learner import Learner, learner_types
 from sciml.training import TrainingConfig
 
-__all__ = ["Experiment", "build_problem", "default_baselines", "default_learner", "training_config"]
+__all__ = [
+    "Experiment",
+    "beside",
+    "build_problem",
+    "default_baselines",
+    "default_learner",
+    "training_config",
+    "untrained",
+]
 
 # In this order of preference, the first that accepts the problem.
 _PREFERRED = ("mgno", "mgno-data")
@@ -110,6 +117,29 @@ def training_config(experiment: Experiment, learner: type[Learner]) -> TrainingC
     return config
 
 
+def untrained(experiment: Experiment, problem: Problem) -> Learner:
+    """The experiment's learner as it is before training: whatever forbids to build it is said here.
+
+    Raises
+    ------
+    ConfigurationError
+        If the learner is unknown, or its configuration cannot be used, on this grid or at all.
+    LearnerError
+        If it does not accept the problem, or a package that it needs is not installed.
+    """
+    kind: type[Learner] = find(learner_types(), experiment.learner, "learner")
+    training_config(experiment, kind)
+    return kind.from_problem(problem, configure(kind.config_type, experiment.learner_settings), experiment.seed)
+
+
+def beside(experiment: Experiment) -> list[Experiment]:
+    """The experiments of the baselines: the same, with learners in their default configuration."""
+    return [
+        dataclasses.replace(experiment, learner=name, learner_settings={}, baselines=[])
+        for name in experiment.baselines
+    ]
+
+
 def default_learner(problem: Problem) -> str:
     """The learner that is trained when none is named.
 
@@ -128,9 +158,9 @@ def default_learner(problem: Problem) -> str:
 def default_baselines(problem: Problem, learner: str) -> tuple[list[str], str]:
     """Learners to train beside ``learner``, and one sentence about the choice (empty where there was none)."""
     known = learner_types()
-    has_fno = find_spec("neuralop") is not None
-    wanted = ["mgno-data", "fno" if has_fno else "unet"]
+    missing = known["fno"].missing()
+    wanted = ["mgno-data", "unet" if missing else "fno"]
     chosen = [n for n in wanted if n in known and n != learner and known[n].accepts(problem) is None]
-    if has_fno or "unet" not in chosen:
+    if not missing or "unet" not in chosen:
         return chosen, ""
-    return chosen, 'baseline unet, because fno needs neuraloperator: pip install "sciml-pde[baselines]" brings it.'
+    return chosen, f"baseline unet, because {missing}"

@@ -8,15 +8,14 @@ from typing import Any
 import torch
 
 from pde_benchmarks.datasets import Dataset
-from pde_benchmarks.registry import configure, find
 from sciml.classical import seconds_per_sample
 from sciml.experiments.data import ExperimentData, Watcher
-from sciml.experiments.experiment import Experiment, training_config
-from sciml.learner import Learner, learner_types
+from sciml.experiments.experiment import Experiment, training_config, untrained
+from sciml.learner import Learner
 from sciml.runs import Run
 from sciml.training import Progress, Trainer
 
-__all__ = ["measure", "train"]
+__all__ = ["measure", "ready", "train"]
 
 TIMING_SAMPLES = 64
 
@@ -34,11 +33,7 @@ def train(run: Run, experiment: Experiment, data: ExperimentData, watcher: Watch
     if run.trained:
         watcher.say(f"{experiment.learner}: already trained, weights taken from {run.directory}.")
         return run.load_learner()
-    kind: type[Learner] = find(learner_types(), experiment.learner, "learner")
-    config = configure(kind.config_type, experiment.learner_settings)
-    learner = kind.from_problem(data.problem, config, experiment.seed)
-    for dataset in (data.validation, *data.tests.values()):
-        learner.predict(dataset.inputs.rows(slice(0, 1)))
+    learner = ready(experiment, data)
 
     with watcher.bar(f"training {learner.name}") as advance:
 
@@ -46,12 +41,20 @@ def train(run: Run, experiment: Experiment, data: ExperimentData, watcher: Watch
             error = progress.validation_error
             advance(progress.fraction, "" if error is None else f"validation error {error:.2e}")
 
-        trainer = Trainer(training_config(experiment, kind), run.directory, show)
+        trainer = Trainer(training_config(experiment, type(learner)), run.directory, show)
         if trainer.remaining():
             watcher.say(f"{learner.name}: an unfinished training was found in {run.directory}; it goes on from there.")
         history = learner.fit(data.train, data.validation, trainer)
     run.save_learner(learner, history)
     trainer.clear()
+    return learner
+
+
+def ready(experiment: Experiment, data: ExperimentData) -> Learner:
+    """The untrained learner, once it is seen to fit the data; raises as `train` does."""
+    learner = untrained(experiment, data.problem)
+    for dataset in (data.validation, *data.tests.values()):
+        learner.predict(dataset.inputs.rows(slice(0, 1)))
     return learner
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,10 +24,12 @@ from sciml.training import History
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLUMNS", "Story", "table_rows", "write_story"]
+__all__ = ["Story", "brief_rows", "further_columns", "table_columns", "table_rows", "write_story"]
 
-COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)", "2× finer L²")
+COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)")
 BRIEF = 4
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,25 @@ class Story:
         return next(iter(self.data.tests.items()))
 
 
-def table_rows(story: Story, brief: bool = False) -> list[list[Cell]]:
-    """One row a learner and a solver without learning, under `COLUMNS`; ``predict`` is per sample.
+def table_columns(tests: Iterable[str]) -> tuple[str, ...]:
+    """The columns of a table of results: those of the first test set, then the error on every further one."""
+    return (*COLUMNS, *further_columns(tests))
 
-    A brief table leaves out the solvers between the first three and the last.
-    """
-    without = story.reference
-    if brief and len(without) > BRIEF:
-        without = [*without[: BRIEF - 1], without[-1]]
-    name, _ = story.test
+
+def further_columns(tests: Iterable[str]) -> list[str]:
+    """Headings for the errors on all test sets but the first."""
+    return ["2× finer L²" if name == FINER else f"{name} L²" for name in list(tests)[1:]]
+
+
+def brief_rows(without: Sequence[Value]) -> list[Value]:
+    """Rows without learning for a short table: the first three and the last."""
+    return [*without[: BRIEF - 1], without[-1]] if len(without) > BRIEF else list(without)
+
+
+def table_rows(story: Story, brief: bool = False) -> list[list[Cell]]:
+    """One row a learner and a solver without learning, under `table_columns`; ``predict`` is per sample."""
+    without = brief_rows(story.reference) if brief else story.reference
+    name, *further = story.data.tests
     rows: list[list[Cell]] = []
     for learner, values in story.measured.items():
         tests = values["test"]
@@ -79,12 +91,12 @@ def table_rows(story: Story, brief: bool = False) -> list[list[Cell]]:
                 values["parameters"],
                 values["train_seconds"],
                 values["predict_ms_per_sample"],
-                tests.get(FINER, {}).get("relative_l2"),
+                *(tests[other].get("relative_l2") for other in further),
             ]
         )
     for row in without:
         errors = (row.metrics.get("relative_l2"), row.metrics.get("relative_h1"))
-        rows.append([row.name, *errors, 0, 0, 1e3 * row.seconds_per_sample, None])
+        rows.append([row.name, *errors, 0, 0, 1e3 * row.seconds_per_sample, *[None] * len(further)])
     return rows
 
 
@@ -116,7 +128,11 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
         "training": "Validation error and training loss against the seconds charged to the budget.",
     }
     shown = {captions[name]: figures[name] for name in captions if name in figures}
-    table = Table(COLUMNS, table_rows(story), f"Errors on {story.test[0]}, mean over {story.test[1].count} samples.")
+    table = Table(
+        table_columns(story.data.tests),
+        table_rows(story),
+        f"Errors on {story.test[0]}, mean over {story.test[1].count} samples.",
+    )
     sections = [Section("Result", _verdict(story), table), Section("Figures", figures=shown)]
     if len(story.data.tests) > 1:
         sections.append(Section("Every test set", _on_resolution(run, story), _every_test(story)))

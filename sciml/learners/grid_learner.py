@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from torch import Generator, Tensor, nn
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.metrics import relative_h1, relative_l2
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
-from sciml.errors import LearnerError
+from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
 from sciml.learners.grid_features import Base, GridFeatures, ScaledNetwork
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
     from sciml.training import History, Trainer
 
-__all__ = ["GridConfig", "GridLearner"]
+__all__ = ["GridConfig", "GridLearner", "require_at_least"]
 
 FOREIGN_GRID_CYCLES = 2
 
@@ -52,6 +53,16 @@ class GridConfig:
     h1_weight: float = 0.3
     symmetry: bool = True
 
+    def __post_init__(self) -> None:
+        require_at_least(0, h1_weight=self.h1_weight, post_cycles=self.post_cycles)
+
+
+def require_at_least(bound: int, **values: float | None) -> None:
+    """Raise ConfigurationError unless every value is None, or finite and not below ``bound``."""
+    for name, value in values.items():
+        if value is not None and not bound <= value < math.inf:
+            raise ConfigurationError(f"{name} = {value}: a finite number, at least {bound}, is expected.")
+
 
 class GridLearner(Learner):
     """A network on standardised grid fields, trained on relative L2 + H1, anchored at its training grid."""
@@ -63,6 +74,7 @@ class GridLearner(Learner):
         super().__init__(problem, config)
         self.features = GridFeatures(problem, config.base)
         self.grid = _common_grid(problem)
+        self.check_grid(self.grid.shape)
         outputs = sum(spec.channels for spec in problem.outputs)
         network = self.build(self.features.channels + self.grid.dim, outputs)
         self.module = ScaledNetwork(network, self.features.channels, outputs, self.grid)
@@ -72,6 +84,9 @@ class GridLearner(Learner):
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """The network from ``inputs`` channels to ``outputs`` channels."""
+
+    def check_grid(self, shape: tuple[int, ...]) -> None:
+        """Raise ConfigurationError unless the network can be applied to fields of this shape; by default it can."""
 
     @classmethod
     def accepts(cls, problem: Problem) -> str | None:
@@ -122,6 +137,7 @@ class GridLearner(Learner):
         shape = self._checked_shape(inputs)
         if self.config.base is not None:
             # The first guess knows the asked grid and the network's correction is local: V-cycles there do the rest.
+            self.check_grid(shape)
             more = 0 if shape == self.grid.shape else FOREIGN_GRID_CYCLES
             return Prediction(self.in_batches(inputs, lambda rows: self.direct(rows, more), batch_size))
         anchor = Anchor(self.problem, self.grid, Grid(shape, self.grid.alignment, self.grid.boundary))
@@ -130,7 +146,7 @@ class GridLearner(Learner):
     @torch.no_grad()
     def predict_directly(self, inputs: Batch, batch_size: int = 32) -> Prediction:
         """Apply the network on the inputs' own grid, whatever it was trained on: anchoring is measured against it."""
-        self._checked_shape(inputs)
+        self.check_grid(self._checked_shape(inputs))
         return Prediction(self.in_batches(inputs, self.direct, batch_size))
 
     @property
@@ -219,6 +235,7 @@ class GridLearner(Learner):
             shapes.add(tuple(field.shape[2:]))
         if len(shapes) != 1:
             raise LearnerError(f"input fields on different grids {sorted(shapes)}: expected one grid for all.")
+        self.problem.check(inputs)
         return shapes.pop()
 
 
@@ -230,9 +247,11 @@ def _common_grid(problem: Problem) -> Grid:
 
 def _check_field(field: Any, spec: FieldSpec, grid: Grid) -> None:
     if field.ndim != grid.dim + 2 or field.shape[1] != spec.channels:
+        axes = ", ".join(f"n{axis}" for axis in "xyz"[: grid.dim])
+        single = " If this is one sample, add an axis for the samples in front." if field.ndim == grid.dim + 1 else ""
         raise LearnerError(
-            f"{spec.name}: array of shape {tuple(field.shape)}, expected (samples, {spec.channels}, "
-            f"{', '.join(['n'] * grid.dim)}) as in training on {'×'.join(map(str, grid.shape))}."
+            f"{spec.name}: array of shape {tuple(field.shape)}, expected (samples, {spec.channels}, {axes}); "
+            f"training was on {'×'.join(map(str, grid.shape))}.{single}"
         )
     if not bool(torch.isfinite(field).all()):
         rows = (~torch.isfinite(field.flatten(1)).all(1)).nonzero().flatten()

@@ -150,7 +150,7 @@ class GMRES(KrylovSolver):
     >>> import torch
     >>> from solvers import CSROperator, linear_solve
     >>> A = CSROperator.from_dense(torch.tensor([[2.0, 1.0], [-1.0, 3.0]], dtype=torch.float64))
-    >>> linear_solve(A, torch.tensor([3.0, 2.0], dtype=torch.float64), GMRES()).value
+    >>> linear_solve(A, torch.tensor([3.0, 2.0], dtype=torch.float64), GMRES()).value.round(decimals=8)
     tensor([1., 1.], dtype=torch.float64)
     """
 

@@ -130,7 +130,7 @@ class MINRES(KrylovSolver):
     >>> import torch
     >>> from solvers import CSROperator, linear_solve
     >>> A = CSROperator.from_dense(torch.tensor([[1.0, 2.0], [2.0, 1.0]], dtype=torch.float64), tags={"symmetric"})
-    >>> linear_solve(A, torch.tensor([3.0, 3.0], dtype=torch.float64), MINRES()).value
+    >>> linear_solve(A, torch.tensor([3.0, 3.0], dtype=torch.float64), MINRES()).value.round(decimals=8)
     tensor([1., 1.], dtype=torch.float64)
     """
 

@@ -155,7 +155,9 @@ class LinearOperator(ABC):
         """True for the systems without NaN or infinity in their parameters, ``(*batch)`` bool."""
         finite = torch.ones(self.batch_shape, dtype=torch.bool, device=self.device)
         for tensor in self.parameters():
-            own = tensor.isfinite().reshape(*tensor.shape[: tensor.ndim - self.parameter_ndim(tensor)], -1).all(-1)
+            own = tensor.isfinite()
+            for _ in range(self.parameter_ndim(tensor)):
+                own = own.all(-1)
             finite = finite & own
         return finite
 

@@ -102,7 +102,7 @@ class StencilOperator(LinearOperator):
         zero = (0,) * len(self.grid)
         if zero not in self.offsets:
             return self.coefficients.new_zeros(*self.batch_shape, self.shape[0])
-        return self._coefficient(self.offsets.index(zero)).reshape(*self.batch_shape, -1)
+        return self._coefficient(self.offsets.index(zero)).flatten(-len(self.grid))
 
     def to_csr(self) -> CSROperator:
         """The same matrices with stored entries (entries of neighbours outside the grid are left out)."""

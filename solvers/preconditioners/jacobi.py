@@ -50,7 +50,7 @@ class JacobiInverse(ProjectedInverse):
 
     @property
     def H(self) -> JacobiInverse:
-        return JacobiInverse(self.operator.H, self.inverse.conj(), self.is_spd)
+        return self if self.is_spd else JacobiInverse(self.operator.H, self.inverse.conj(), False)
 
     def apply(self, r: Tensor) -> Tensor:
         return self.inverse * r

@@ -138,11 +138,31 @@ def test_dtype_of_the_caller_is_kept():
         ({"law": "sandy"}, "smooth, rough or multiscale"),
         ({"resolution": 2}, "at least 4"),
         ({"factors": 0}, "at least 1"),
+        ({"resolution": 63}, "near it that do are 56 and 64"),
     ],
 )
 def test_impossible_parameters_are_named(arguments, match):
     with pytest.raises(ProblemError, match=match):
         Darcy(**arguments)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("law", ["smooth", "rough", "multiscale"])
+def test_a_coefficient_that_is_not_positive_is_refused(law, value):
+    """The operator is positive definite for a > 0 only."""
+    problem, a = sampled(law, 16)
+    problem.check(a)
+    a["coefficient"][1, 0, 3, 4] = value
+    with pytest.raises(ProblemError, match=r"file: field 'coefficient' must be positive .* sample 1 .* \(1 of 3"):
+        problem.check(a, "file")
+
+
+def test_the_grids_that_multigrid_can_halve_are_accepted():
+    problem = Darcy(resolution=16)
+    for shape in [(64, 32), (16, 16), (25, 25), (96, 96)]:
+        problem.check(Batch({"coefficient": torch.ones(1, 1, *shape)}))
+    with pytest.raises(ProblemError, match=r"grid 33×33: .* 32 and 40"):
+        problem.check(Batch({"coefficient": torch.ones(1, 1, 33, 33)}))
 
 
 def test_unknown_first_guess_is_named():

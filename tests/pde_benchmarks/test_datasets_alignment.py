@@ -90,7 +90,10 @@ def test_other_fields_on_the_fine_grid_are_not_taken_for_the_same():
 
 def test_what_the_data_set_states_is_believed_unless_a_finer_set_contradicts():
     stated = recorded(vanishing(16, "left"), "cell")
-    assert detect_alignment(stated)[0] == "cell"
+    found, why = detect_alignment(stated)
+    assert (found, "r describes its points as cell" in why) == ("cell", True)
+    # What the reader got from the values is told as such, not as a description that the file never gave.
+    assert "vanishes" in detect_alignment(recorded(vanishing(16, "left"), "left"))[1]
     assert detect_alignment(stated, recorded(vanishing(32, "left")))[0] == "left"
     assert detect_alignment(recorded(vanishing(16, "left")))[0] == "left"
     found, why = detect_alignment(recorded(1 + vanishing(16, "left")))

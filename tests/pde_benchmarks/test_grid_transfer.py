@@ -47,6 +47,11 @@ def test_means_of_blocks_keep_the_integral_and_the_logarithm():
     torch.testing.assert_close(mean_of_blocks(field, 4, geometric=True).log().mean(), field.log().mean())
 
 
+def test_blocks_that_do_not_fill_the_grid_are_refused():
+    with pytest.raises(ProblemError, match="multiple of 4"):
+        mean_of_blocks(torch.ones(1, 1, 50, 50), 4)
+
+
 @pytest.mark.parametrize("alignment", ["vertex", "interior", "left"])
 def test_injection_keeps_the_values_at_the_coarse_nodes(alignment):
     coarse, fine = (Grid((n, n), alignment) for n in SIZES[alignment])

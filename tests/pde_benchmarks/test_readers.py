@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pde_benchmarks.datasets import Dataset, read_dataset, read_inputs
+from pde_benchmarks.datasets import Dataset, read_dataset, read_inputs, write_dataset
 from pde_benchmarks.errors import DatasetError
-from pde_benchmarks.problem import Grid, Phases, Positive, Real, RecordedProblem, axis_points
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Real, RecordedProblem, axis_points
 
 N = 12
 
@@ -297,6 +297,28 @@ def test_two_usual_pairs_are_ambiguous(tmp_path):
     with pytest.raises(DatasetError, match="which arrays are inputs and outputs"):
         read_dataset(tmp_path / "d.npz")
     assert list(read_dataset(tmp_path / "d.npz", inputs="a", outputs="u").inputs) == ["a"]
+
+
+def test_the_names_of_an_expected_problem_are_looked_for_first(tmp_path):
+    spec = {name: FieldSpec(name, 1, Grid((N,))) for name in ("p", "q")}
+    problem = RecordedProblem("f", (spec["p"],), (spec["q"],))
+    np.savez(tmp_path / "d.npz", x=random(3, N), y=random(3, N), p=random(3, N), q=random(3, N))
+    dataset = read_dataset(tmp_path / "d.npz", expected=problem)
+    assert (list(dataset.inputs), list(dataset.outputs)) == (["p"], ["q"])
+    assert list(read_inputs(tmp_path / "d.npz", expected=problem)) == ["p"]
+    assert list(read_inputs(tmp_path / "d.npz", inputs="x", expected=problem)) == ["x"]
+
+
+def test_a_name_that_a_data_set_of_ours_does_not_hold_is_refused(tmp_path):
+    spec = [FieldSpec(name, 1, Grid((N,))) for name in ("x", "y")]
+    fields = [Batch({name: torch.ones(2, 1, N)}) for name in ("x", "y")]
+    write_dataset(tmp_path / "d.h5", Dataset(RecordedProblem("f", (spec[0],), (spec[1],)), *fields, "d"))
+    assert list(read_inputs(tmp_path / "d.h5", inputs="x")) == ["x"]
+    for read in (read_inputs, read_dataset):
+        with pytest.raises(DatasetError, match="nosuch asked for, but this sciml file holds x"):
+            read(tmp_path / "d.h5", inputs="nosuch")
+    with pytest.raises(DatasetError, match="holds y"):
+        read_dataset(tmp_path / "d.h5", outputs="x")
 
 
 def test_inputs_can_be_read_alone(tmp_path):

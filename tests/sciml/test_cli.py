@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,14 +110,36 @@ def test_recorded_data_is_described_and_learned(tiny, tmp_path, capsys):
         pairs(tmp_path / "far.npz", 5, 16),
     )
     command = ["run", "--data", train, "--test-data", near, "--test-data", far, "--learner", "factor", "--steps", "80"]
+    command += ["--budget", "9s"]
     assert main([*map(str, command), "-o", str(tmp_path / "run")]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "train: input 'x', shape (24, 1, 8, 8), float32, from 0.5" in printed
+    told = capsys.readouterr()
+    assert "--budget is not used" in told.err
+    printed = " ".join(told.out.split())
+    assert "far L²" in printed
+    assert "train: input 'x', shape (24, 1, 8, 8), as float32, from 0.5" in printed
     assert "grid points:" in printed
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["test.near.relative_l2"] < 0.05
     assert metrics["test.far.relative_l2"] < 0.05
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(near)]) == 0
+
+
+def test_the_names_of_training_are_looked_for_first(tiny, tmp_path, capsys):
+    x = np.random.default_rng(0).integers(1, 5, (24, 1, 8, 8))
+    np.savez(tmp_path / "d.npz", source=x, u=2 * x, other=x)
+    run, data, out = tmp_path / "run", tmp_path / "d.npz", tmp_path / "o.npz"
+    command = ["run", "--data", data, "--test-data", data, "--learner", "factor", "--steps", "2", "-o", run]
+    assert "--input-name and --output-name" in complaint(capsys, command)
+    assert not run.exists()
+    assert main([*map(str, command), "--input-name", "source", "--output-name", "u"]) == 0
+    assert "the training file itself" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--data", str(data)]) == 0
+    assert main(["predict", str(run), "--input", str(data), "-o", str(out)]) == 0
+    assert "input 'source', shape (24, 1, 8, 8), as float32" in capsys.readouterr().out
+    assert "needs the equation" in complaint(capsys, ["predict", run, "--input", data, "-o", out, "--certify", "1e-8"])
+    np.savez(tmp_path / "e.npz", p=x, q=x)
+    line = complaint(capsys, ["predict", run, "--input", tmp_path / "e.npz", "-o", out])
+    assert "name it with --input-name." in line
 
 
 @pytest.mark.parametrize("ending", [".npz", ".npy", ".h5", ".pt", ".mat"])
@@ -149,17 +172,25 @@ def test_without_an_ending_the_output_takes_the_inputs(tiny, tmp_path):
     assert np.load(tmp_path / "out.npz")["answer"].shape == (3, 1, 8, 8)
 
 
-def test_a_certificate_polishes_the_prediction(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """A run on Darcy flow, trained for two steps on 16×16 cells."""
+    folder = tmp_path_factory.mktemp("flow")
     quick = ["--steps", "2", "--samples", "8", "--test-samples", "4", "--baselines", "none"]
     small = ["--problem-set", "resolution=16", "--set", "levels=11 20"]
-    assert main(["run", "darcy", *quick, *small, "-o", str(tmp_path / "run")]) == 0
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCIML_CACHE", str(folder / "cache"))
+        assert main(["run", "darcy", *quick, *small, "-o", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_a_certificate_polishes_the_prediction(flow, tmp_path, capsys):
+    metrics = json.loads((flow / "metrics.json").read_text())
     assert metrics["estimate_over_error.smallest"] <= metrics["estimate_over_error.median"]
     assert 0.2 < metrics["estimate_over_error.median"] < 2
-    assert (tmp_path / "run" / "figures" / "certificate.png").exists()
+    assert (flow / "figures" / "certificate.png").exists()
     assert main(["generate", "darcy", "--count", "2", "--set", "resolution=16", "-o", str(tmp_path / "a.h5")]) == 0
-    command = ["predict", str(tmp_path / "run"), "--input", str(tmp_path / "a.h5"), "-o", str(tmp_path / "u.npz")]
+    command = ["predict", str(flow), "--input", str(tmp_path / "a.h5"), "-o", str(tmp_path / "u.npz")]
     assert main([*command, "--certify", "1e-8"]) == 0
     assert "iterations" in capsys.readouterr().out
     answer = np.load(tmp_path / "u.npz")
@@ -167,7 +198,41 @@ def test_a_certificate_polishes_the_prediction(tmp_path, monkeypatch, capsys):
         truth = file["outputs/solution"][()]
     assert answer["polished_residual"].max() <= 1e-8
     assert np.linalg.norm(answer["solution"] - truth) <= 1e-6 * np.linalg.norm(truth)
-    assert "between 0 and 1" in complaint(capsys, [*command, "--certify", "2"])
+    for rtol in ("2", "1e-20"):
+        assert "between 1.1e-14 and 1" in complaint(capsys, [*command, "--certify", rtol])
+    assert "holds coefficient" in complaint(capsys, [*command, "--input-name", "nosuch"])
+    lone = [*command[:-1], tmp_path / "u.npy", "--certify", "1e-8"]
+    assert ".npy holds one array" in complaint(capsys, lone)
+    assert "must end in one of .npz" in complaint(capsys, [*command[:-1], tmp_path / "u.txt"])
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (np.zeros((2, 1, 16, 16)), ["bad.npy", "'coefficient' must be positive", "sample 0 has the value 0"]),
+        (np.where(np.arange(512).reshape(2, 1, 16, 16) == 300, -1.0, 3.0), ["sample 1 has the value -1", "1 of 2"]),
+        (np.full((1, 1, 33, 33), 3.0), ["grid 33×33", "32 and 40"]),
+        (np.full((1, 1, 18, 18), 3.0), ["grid of 18 points", "16 and 20"]),
+        (np.full((16, 16), 3.0), ["expected (samples, 1, nx, ny)", "add an axis for the samples"]),
+    ],
+    ids=["zero", "negative", "odd", "levels", "single"],
+)
+@pytest.mark.parametrize("certify", [[], ["--certify", "1e-6"]], ids=["plain", "certified"])
+def test_an_input_that_the_equation_or_the_grid_forbids_has_no_answer(flow, tmp_path, capsys, field, words, certify):
+    np.save(tmp_path / "bad.npy", field)
+    line = complaint(capsys, ["predict", flow, "--input", tmp_path / "bad.npy", "-o", tmp_path / "u.npz", *certify])
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "u.npz").exists()
+
+
+def test_a_prediction_that_is_not_finite_is_no_answer(tiny, tmp_path, capsys, monkeypatch):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    source = pairs(tmp_path / "in.npz", 3)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda self, x: torch.where(x == x[1], torch.nan, x))
+    capsys.readouterr()
+    line = complaint(capsys, ["predict", tmp_path / "run", "--input", source, "-o", tmp_path / "out.npz"])
+    assert "'answer' is NaN or infinite in 1 of 3 samples (first: 1)" in line
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_a_comparison_has_every_learner_and_seed_and_goes_on(tiny, tmp_path, capsys):
@@ -181,9 +246,28 @@ def test_a_comparison_has_every_learner_and_seed_and_goes_on(tiny, tmp_path, cap
     assert entry["spread"] is not None
     assert (tmp_path / "c" / "report.html").exists()
     assert {p.name for p in (tmp_path / "c" / "figures").iterdir()} == {"seconds.png", "parameters.png"}
+    assert "is the most accurate learner here" in (tmp_path / "c" / "report.html").read_text()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2× finer L²" in printed
+    assert re.search(r"│ twin │ \S+ ± \S+ │ \S+ ± \S+ │ 1 │", printed)
     before = (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns
     assert main(command) == 0
     assert (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns == before
+    other = [*command, "--steps", "20"]
+    assert "a trained run of another experiment" in complaint(capsys, other)
+    assert main([*other, "--overwrite"]) == 0
+    assert (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns > before
+    assert f"its runs are {tmp_path / 'c' / 'factor-seed0'}" in complaint(capsys, ["evaluate", tmp_path / "c"])
+
+
+def test_a_learner_that_is_not_installed_is_known_before_anything_is_trained(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(learner_types()["twin"], "missing", lambda: "twin needs pip install twin.")
+    compare = ["compare", "doubling", "--learners", "factor,twin", "-o", tmp_path / "c"]
+    for command in (compare, ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path / "r"]):
+        assert complaint(capsys, command) == "sciml: twin needs pip install twin."
+    assert list(tmp_path.iterdir()) == []
+    assert main(["list", "learners"]) == 0
+    assert "not installed: twin needs pip install twin." in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_is_installed_is_listed(tiny, capsys):
@@ -240,6 +324,14 @@ def test_generation_writes_one_file(tiny, tmp_path, capsys):
         (["report", "nowhere"], ["nowhere: no such run directory"]),
         (["predict", "nowhere", "--input", "a.npz", "-o", "b.npz"], ["nowhere: no such run directory"]),
         (["generate", "doubling", "--count", "0", "-o", "x.h5"], ["0 samples"]),
+        (["generate", "doubling", "-o", "x.npz"], ["x.npz", "must end in .h5"]),
+        (["run", "darcy", "--set", "channels=-3"], ["channels = -3", "at least 1"]),
+        (["run", "darcy", "--set", "layers=0"], ["layers = 0", "at least 1"]),
+        (["run", "darcy", "--set", "h1_weight=.nan"], ["h1_weight = nan"]),
+        (["run", "darcy", "--problem-set", "resolution=50"], ["grid of 50 points", "48 and 56"]),
+        (["run", "darcy", "--problem-set", "resolution=63"], ["resolution 63", "56 and 64"]),
+        (["evaluate", "nowhere", "--alignment", "center"], ["'center'", "'cell', 'vertex', 'interior', 'left'"]),
+        (["evaluate", "."], ["no config.yaml", "`sciml run` makes one"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -312,6 +404,41 @@ def test_every_failure_is_one_line(tiny, tmp_path, monkeypatch, capsys, error, w
     monkeypatch.setattr(learner_types()["factor"], "fit", fail)
     command = ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path]
     assert words in complaint(capsys, command, code)
+
+
+def test_whatever_fails_after_ctrl_c_is_an_interruption(tiny, tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("bad call flags") from None
+
+    monkeypatch.setattr(learner_types()["factor"], "fit", fail)
+    command = ["run", "doubling", "--learner", "factor", *QUICK, "-o", tmp_path]
+    assert "interrupted" in complaint(capsys, command, 130)
+
+
+def test_ctrl_c_during_an_import_ends_the_process_with_one_line(tmp_path):
+    (tmp_path / "heavy.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
+    )
+    code = "from sciml.interruption import Attention\nwith Attention().paid():\n    import heavy"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "sciml: interrupted; the same command goes on where it stopped.\n"
+
+
+def test_the_bare_command_prints_its_help(capsys):
+    assert main([]) == 0
+    printed = capsys.readouterr()
+    assert "Usage: sciml" in printed.out
+    assert printed.err == ""
 
 
 def test_out_of_memory_in_training_suggests_a_batch_size(tiny, tmp_path, monkeypatch, capsys):

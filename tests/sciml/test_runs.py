@@ -75,7 +75,11 @@ def test_a_missing_foreign_newer_or_broken_directory_is_named(tiny, tmp_path):
     for open_or_create in (Run.open, lambda place: Run.create(place, EXPERIMENT, overwrite=True)):
         with pytest.raises(RunError, match="not a run directory"):
             open_or_create(tmp_path)
+    with pytest.raises(RunError, match="a file, and a run needs a directory"):
+        Run.create(tmp_path / "thesis.tex", EXPERIMENT)
     run = finished(tmp_path / "run", tiny)
+    with pytest.raises(RunError, match=r"its runs are .*run\."):
+        Run.open(tmp_path)
     config = run.config
     write_text(run.directory / "config.yaml", yaml.safe_dump({**config, "schema": 99}))
     with pytest.raises(RunError, match="written with schema 99, this version reads 1: update"):

@@ -59,5 +59,41 @@ def random_stencil(grid: Sequence[int], batch: Sequence[int], periodic: bool, se
     return StencilOperator(offsets, normal(*batch, len(offsets), *grid, seed=seed), periodic)
 
 
+class OnlyProducts(LinearOperator):
+    """An operator that has a diagonal, but does not know its entries."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        self.operator, self.tags = operator, operator.tags
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.operator.shape
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.operator.batch_shape
+
+    def parameters(self) -> tuple[Tensor, ...]:
+        return self.operator.parameters()
+
+    def parameter_ndim(self, parameter: Tensor) -> int:
+        return self.operator.parameter_ndim(parameter)
+
+    def replace(self, parameters: tuple[Tensor, ...]) -> "OnlyProducts":
+        return OnlyProducts(self.operator.replace(parameters))
+
+    def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
+        return self.operator.pullback(left, right)
+
+    def diagonal(self) -> Tensor:
+        return self.operator.diagonal()
+
+    def _mv(self, x: Tensor) -> Tensor:
+        return self.operator.mv(x)
+
+    def _rmv(self, x: Tensor) -> Tensor:
+        return self.operator.rmv(x)
+
+
 def case_name(value: object) -> str:
     return repr(value).replace(" ", "") if not isinstance(value, LinearOperator) else type(value).__name__

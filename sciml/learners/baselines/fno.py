@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from torch import nn
 
-from sciml.errors import LearnerError
 from sciml.learners.grid_features import Base
-from sciml.learners.grid_learner import GridConfig, GridLearner
+from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 
 __all__ = ["FNO", "FNOConfig"]
 
@@ -29,6 +29,10 @@ class FNOConfig(GridConfig):
     modes: int = 8
     layers: int = 4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, channels=self.channels, modes=self.modes, layers=self.layers)
+
 
 class FNO(GridLearner):
     """Fourier neural operator (baseline; extra `baselines`)."""
@@ -38,12 +42,17 @@ class FNO(GridLearner):
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3, "batch_size": 8}
     config: FNOConfig
 
+    @classmethod
+    def missing(cls) -> str | None:
+        """The package neuraloperator, where it is not installed."""
+        if find_spec("neuralop") is not None:
+            return None
+        return 'fno needs the package neuraloperator: pip install "sciml-pde[baselines]" brings it.'
+
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """The network of `neuralop.models.FNO`."""
-        try:
-            from neuralop.models import FNO as Network
-        except ImportError:
-            raise LearnerError('fno needs the package neuraloperator: pip install "sciml-pde[baselines]".') from None
+        from neuralop.models import FNO as Network
+
         config = self.config
         network: nn.Module = Network(
             n_modes=(config.modes,) * self.grid.dim,

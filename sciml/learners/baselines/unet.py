@@ -8,12 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sciml.errors import ConfigurationError
 from sciml.learners.grid_features import Base
-from sciml.learners.grid_learner import GridConfig, GridLearner
+from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, TRANSPOSED
 from sciml.learners.padded import Padded
 
 __all__ = ["UNet", "UNetConfig"]
+
+GROUPS = 4  # of channels that are normalised together
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class UNetConfig(GridConfig):
     base: Base | None = None
     channels: int = 16
     depth: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, channels=self.channels)
+        require_at_least(0, depth=self.depth)
+        if self.channels % GROUPS:
+            raise ConfigurationError(f"channels = {self.channels}: a multiple of {GROUPS} is expected.")
 
 
 class UNet(GridLearner):
@@ -74,9 +84,9 @@ def _block(inputs: int, outputs: int, dim: int) -> nn.Module:
     convolution = CONVOLUTIONS[dim]
     return nn.Sequential(
         convolution(inputs, outputs, 3, padding=1),
-        nn.GroupNorm(4, outputs),
+        nn.GroupNorm(GROUPS, outputs),
         nn.GELU(),
         convolution(outputs, outputs, 3, padding=1),
-        nn.GroupNorm(4, outputs),
+        nn.GroupNorm(GROUPS, outputs),
         nn.GELU(),
     )

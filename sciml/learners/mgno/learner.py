@@ -9,9 +9,8 @@ from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
-from sciml.errors import ConfigurationError
 from sciml.learners.grid_features import Base
-from sciml.learners.grid_learner import GridConfig, GridLearner
+from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
 from sciml.learners.mgno.schedule import Schedule
@@ -52,6 +51,12 @@ class MgNOConfig(GridConfig):
     restrict: Literal["rhs", "residual"] = "rhs"
     bias_degree: int = 0
     fit: Literal["exact", "pad"] = "exact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, channels=self.channels, layers=self.layers, patch=self.patch)
+        require_at_least(0, bias_degree=self.bias_degree)
+        Schedule.parse(self.levels)
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,10 @@ class DataMgNO(GridLearner):
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """MgNO on the problem's grid."""
         config = self.config
-        grid = self.grid.alignment if self.grid.alignment in ("interior", "vertex") else "cell"
+        grid, patch = self._points, self._patch
         names = self.grid.boundary if config.boundary == "problem" else (config.boundary,) * self.grid.dim
         ghosts = GhostLayer(tuple("zeros" if name == "unknown" else name for name in names), grid)
         schedule = Schedule.parse(config.levels)
-        patch = config.patch if config.patch is not None else _patch_for(min(self.grid.shape))
         # Blocks of points form a grid of cells, whatever the points were.
         inner = GhostLayer(ghosts.rules, "cell") if patch > 1 else ghosts
         network = MgNONetwork(
@@ -116,10 +120,22 @@ class DataMgNO(GridLearner):
         if config.fit == "pad":
             offset = {"interior": -1, "vertex": 1}.get(inner.grid, 0)
             return Padded(network, unit, offset)
-        if patch > 1:
-            _check_patches(self.grid.shape, patch)
-        schedule.check(tuple(n // patch for n in self.grid.shape), inner.grid)
         return network
+
+    def check_grid(self, shape: tuple[int, ...]) -> None:
+        """The levels must halve the grid, unless it is padded."""
+        if self.config.fit == "exact":
+            Schedule.parse(self.config.levels).check(shape, self._points, self._patch)
+
+    @property
+    def _points(self) -> str:
+        """How the levels see the grid's points."""
+        return self.grid.alignment if self.grid.alignment in ("interior", "vertex") else "cell"
+
+    @property
+    def _patch(self) -> int:
+        chosen = self.config.patch
+        return chosen if chosen is not None else _patch_for(min(self.grid.shape))
 
 
 class MgNO(DataMgNO):
@@ -150,12 +166,3 @@ class PublishedMgNO(DataMgNO):
 def _patch_for(points: int) -> int:
     """The finest levels are where the time goes; a coarse grid has none to spare."""
     return 4 if points >= 64 else 2 if points >= 32 else 1
-
-
-def _check_patches(shape: tuple[int, ...], patch: int) -> None:
-    for size in shape:
-        if size % patch:
-            raise ConfigurationError(
-                f"grid of {size} points is not a multiple of patch={patch}: "
-                f"use patch=1, fit=pad, or {size // patch * patch} points."
-            )

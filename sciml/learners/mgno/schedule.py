@@ -52,22 +52,27 @@ class Schedule:
         """Number of levels."""
         return len(self.pre)
 
-    def check(self, shape: tuple[int, ...], grid: str) -> None:
-        """Make sure that every axis of ``shape`` can be coarsened ``levels - 1`` times.
+    def check(self, shape: tuple[int, ...], grid: str, patch: int = 1) -> None:
+        """Make sure that ``patch`` divides every axis of ``shape``, and that the rest halves ``levels - 1`` times.
 
         Raises
         ------
         ConfigurationError
             Naming the nearest sizes that can.
         """
+        # Blocks of points form a grid of cells, whatever the points were.
+        offset = {"interior": -1, "vertex": 1}.get(grid, 0) if patch == 1 else 0
+        step = patch * 2 ** (self.levels - 1)
+        least = 1 - min(offset, 0)  # steps that leave a point on the coarsest grid
         for size in shape:
-            if not _coarsens(size, self.levels, grid):
-                step = 2 ** (self.levels - 1)
-                offset = {"interior": -1, "vertex": 1}.get(grid, 0)
-                below = max((size - offset) // step, 1) * step + offset
+            steps, rest = divmod(size - offset, step)
+            if rest or steps < least:
+                below = max(steps, least) * step + offset
+                patches = f"blocks of {patch} points and " if patch > 1 else ""
                 raise ConfigurationError(
-                    f"grid of {size} points: {self.levels} levels halve the {grid} grid {self.levels - 1} times; "
-                    f"valid sizes near it are {below} and {below + step} (or use fewer levels, or fit='pad')."
+                    f"grid of {size} points: {patches}{self.levels} levels halve the {grid} grid {self.levels - 1} "
+                    f"times; valid sizes near it are {below} and {below + step} (or train with fewer levels, or with "
+                    "fit=pad)."
                 )
 
 
@@ -80,10 +85,3 @@ def coarser_size(size: int, grid: str) -> int | None:
             return (size - 1) // 2 + 1 if size % 2 == 1 and size > 1 else None
         case _:
             return size // 2 if size % 2 == 0 and size > 0 else None
-
-
-def _coarsens(size: int, levels: int, grid: str) -> bool:
-    current: int | None = size
-    for _ in range(levels - 1):
-        current = coarser_size(current, grid) if current is not None else None
-    return current is not None and current > 0
