@@ -12,7 +12,7 @@ from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Batch, Problem
 
-__all__ = ["ClassicalRow", "classical_rows", "seconds_per_sample", "verdict"]
+__all__ = ["ClassicalRow", "best_in_time", "classical_rows", "seconds_per_sample", "verdict"]
 
 MOST_CYCLES = 12
 BATCH = 32
@@ -52,10 +52,15 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
     return rows
 
 
+def best_in_time(rows: list[ClassicalRow], seconds: float) -> ClassicalRow:
+    """The most accurate of the rows that need at most ``seconds`` per sample, or of all where none is so fast."""
+    affordable = [row for row in rows if row.seconds_per_sample <= seconds]
+    return min(affordable or rows, key=lambda row: row.metrics["relative_l2"])
+
+
 def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: float) -> str:
     """Say in words whether a method without learning is as accurate in the learner's time."""
-    affordable = [row for row in rows if row.seconds_per_sample <= learner_seconds]
-    best = min(affordable or rows, key=lambda row: row.metrics["relative_l2"])
+    best = best_in_time(rows, learner_seconds)
     error, milliseconds = best.metrics["relative_l2"], best.seconds_per_sample * 1e3
     if error <= learner_error:
         return (

@@ -26,6 +26,7 @@ __all__ = [
     "error_against",
     "error_histogram",
     "field_comparison",
+    "solver_convergence",
     "training_curves",
 ]
 
@@ -36,6 +37,7 @@ Value = TypeVar("Value")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+SIGNED = 0.05  # a field has both signs if the smaller extreme is more than this part of the larger
 _RELATIVE_ERROR = "relative L² error (1)"
 _X_LABELS = {"seconds": "training time (s)", "parameters": "trainable parameters (1)"}
 
@@ -45,7 +47,8 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
 
     The last word of a panel's name says how it is scaled. All panels that end in *reference* or *prediction* share
     one scale; all that end in *error* share another, logarithmic in the magnitude, so that a small and a large error
-    can be compared; any other panel has its own.
+    can be compared; any other panel has its own. A field with both signs is drawn with zero in the middle of its scale,
+    one of two values with two colours.
 
     Parameters
     ----------
@@ -73,7 +76,8 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
 
     columns = len(fields) if len(fields) <= 3 else ceil(len(fields) / 2)
     rows = ceil(len(fields) / columns)
-    figure = _figure(3.1 * columns, 2.75 * rows + 0.4)
+    figure = _figure(3.3 * columns, 2.6 * rows + 0.4)
+    figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
     figure.suptitle(title, fontweight="bold")
     for index, (name, field) in enumerate(fields.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
@@ -83,7 +87,9 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
     return figure
 
 
-def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]]) -> Figure:
+def training_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float | None]]], budget: float | None = None
+) -> Figure:
     """Draw validation error and training loss against seconds, one colour a learner.
 
     Parameters
@@ -92,6 +98,8 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
         Learner to rows with the entries ``seconds``, ``step``, ``train_loss`` and ``validation_error``; an entry that
         is missing, None or NaN is left out of its curve. The runs ``"mgno/0"``, ``"mgno/1"`` are drawn as one
         learner ``mgno`` with two curves.
+    budget
+        Seconds that were granted, marked where given.
 
     Raises
     ------
@@ -111,12 +119,18 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float | None]]
                     f"histories: {name!r} has {len(histories[name])} rows and none with finite 'seconds' and "
                     "'validation_error'; give the history of a run that was validated at least once."
                 )
+        if budget is not None:
+            axes.axvline(budget, color="0.4", linewidth=1, label=f"budget {budget:g} s")
         axes.set(yscale="log", xlabel=_X_LABELS["seconds"], ylabel=label)
         _finish(axes, legend=index == 0)
     return figure
 
 
-def error_against(points: Mapping[str, ArrayLike], x: Literal["seconds", "parameters"] = "seconds") -> Figure:
+def error_against(
+    points: Mapping[str, ArrayLike],
+    x: Literal["seconds", "parameters"] = "seconds",
+    references: Mapping[str, float] | None = None,
+) -> Figure:
     """Draw test error against what it cost, both logarithmic.
 
     Parameters
@@ -125,6 +139,8 @@ def error_against(points: Mapping[str, ArrayLike], x: Literal["seconds", "parame
         Learner to rows ``(x, error)`` or ``(x, error, spread)``; a spread becomes an error bar.
     x
         What the first column is: training seconds or the number of trainable parameters.
+    references
+        Errors that need no learner, drawn as horizontal lines under their names.
 
     Raises
     ------
@@ -144,13 +160,18 @@ def error_against(points: Mapping[str, ArrayLike], x: Literal["seconds", "parame
             )
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         spread = rows[:, 2] if rows.shape[1] == 3 else None
-        axes.errorbar(rows[:, 0], rows[:, 1], yerr=spread, **style, capsize=3)
+        if len(rows) == 1:
+            style |= {"linestyle": "none", "markersize": 7}
+        # Hollow, so that markers on the same place are all seen.
+        axes.errorbar(rows[:, 0], rows[:, 1], yerr=spread, **style, capsize=3, markerfacecolor="none")
+    for name, error in (references or {}).items():
+        axes.axhline(error, color="0.4", linewidth=1, label=name)
     axes.set(xscale="log", yscale="log", xlabel=_X_LABELS[x], ylabel=f"test {_RELATIVE_ERROR}")
     _finish(axes)
     return figure
 
 
-def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int = 30) -> Figure:
+def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int | None = None) -> Figure:
     """Draw how the errors of single samples are distributed, on bins that all learners share.
 
     Parameters
@@ -158,15 +179,20 @@ def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int = 30) 
     errors_by_learner
         Learner to relative L2 errors ``(samples,)``.
     bins
-        Number of bins, equal in the logarithm of the error.
+        Number of bins, equal in the logarithm of the error; by default twice the root of the number of samples, at most
+        30.
 
     Raises
     ------
     ConfigurationError
         No learner, or errors that are not finite and positive.
     """
+    from matplotlib.ticker import MaxNLocator
+
     errors = {name: _positive(name, e) for name, e in _some("errors_by_learner", errors_by_learner).items()}
     low, high = min(e.min() for e in errors.values()), max(e.max() for e in errors.values())
+    samples = max(e.size for e in errors.values())
+    bins = bins if bins is not None else min(30, ceil(2 * samples**0.5))
     edges = np.geomspace(low / 1.05, high * 1.05, bins + 1)
     figure = _figure(6.0, 4.2)
     axes = figure.add_subplot()
@@ -176,6 +202,7 @@ def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int = 30) 
         axes.hist(errors[name], bins=edges.tolist(), histtype="step", label=label, **outline)
         axes.hist(errors[name], bins=edges.tolist(), color=style["color"], alpha=0.15)
     axes.set(xscale="log", xlabel=f"test {_RELATIVE_ERROR}", ylabel="number of samples (1)")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes)
     return figure
 
@@ -241,6 +268,63 @@ def convergence(histories: Mapping[str, ArrayLike], tolerance: float | None = No
     return figure
 
 
+def solver_convergence(
+    history: ArrayLike, title: str, tolerance: float | None = None, measure: str = "‖b − A x‖₂ / ‖b‖₂"
+) -> Figure:
+    """Draw the residuals of one solve: a line for each of a few systems, else their median and the range of all.
+
+    Parameters
+    ----------
+    history
+        Relative residuals ``(steps + 1, systems)``, the first ones before the first step; what is not finite is left
+        out.
+    title
+        The method.
+    tolerance
+        Drawn as a line where given.
+    measure
+        Formula of what converges.
+
+    Raises
+    ------
+    ConfigurationError
+        A history of another shape, without a step, or without a positive residual.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = solver_convergence(np.geomspace(1, 1e-9, 20)[:, None], "CG + Jacobi", 1e-8)
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    residuals = np.asarray(history, dtype=np.float64)
+    if residuals.ndim != 2 or len(residuals) < 2 or not (residuals > 0).any():
+        raise ConfigurationError(
+            f"history: shape {residuals.shape}, {int((residuals > 0).sum())} positive values; residuals "
+            "(steps + 1, systems) of at least one step are expected."
+        )
+    residuals = np.where(np.isfinite(residuals), np.maximum(residuals, np.finfo(np.float64).eps), np.nan)
+    steps, systems = np.flatnonzero(np.isfinite(residuals).any(axis=1)), residuals.shape[1]
+    residuals = residuals[steps]
+    figure = _figure(6.0, 4.2)
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    few = systems <= len(_COLOURS)
+    names = ["residual"] if systems == 1 else [f"column {k}" for k in range(systems)] if few else ["median"]
+    curves = residuals.T if few else np.nanmedian(residuals, axis=1)[None]
+    for (_, style), curve in zip(_styled(dict.fromkeys(names)), curves, strict=True):
+        axes.plot(steps, curve, **style, markevery=max(1, len(steps) // 12))
+    if not few:
+        low, high = np.nanmin(residuals, axis=1), np.nanmax(residuals, axis=1)
+        axes.fill_between(steps, low, high, color=_COLOURS[0], alpha=0.15, label=f"all {systems} columns")
+    if tolerance is not None:
+        axes.axhline(tolerance, color="0.4", linewidth=1, label=f"tolerance {tolerance:.0e}")
+    axes.set(yscale="log", xlabel="iterations (1)", ylabel=f"relative residual {measure} (1)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes)
+    return figure
+
+
 # Checks
 
 
@@ -299,7 +383,7 @@ def _space_logarithmic_ticks(axis: Axis, limits: tuple[float, float]) -> None:
         return
     decades = np.log10(max(limits) / min(limits))
     if decades < 1.7:
-        axis.set_major_locator(MaxNLocator(4) if decades < 0.5 else LogLocator(subs=(1, 2, 5)))
+        axis.set_major_locator(MaxNLocator(4) if decades < 1 else LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FormatStrFormatter("%g"))
         axis.set_minor_locator(NullLocator())
 
@@ -342,6 +426,9 @@ def _limits(group: str, members: Sequence[Array]) -> tuple[float, float]:
     high = max(float(m.max()) for m in members)
     if group != "error":
         low = min(float(m.min()) for m in members)
+        largest = max(-low, high)
+        if min(-low, high) > SIGNED * largest:
+            return -largest, largest
         return (low, high) if low < high else (low - 0.5, high + 0.5)
     if high == 0:
         return 1e-16, 1.0
@@ -351,16 +438,24 @@ def _limits(group: str, members: Sequence[Array]) -> tuple[float, float]:
 
 
 def _draw_image(axes: Axes, field: Array, group: str, limits: tuple[float, float], unit: str) -> None:
+    from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize
 
     error = group == "error"
     norm = (LogNorm if error else Normalize)(*limits, clip=True)
-    cmap = {"error": "magma", "solution": "viridis"}.get(group, "cividis")
+    cmap = colormaps[{"error": "magma", "solution": "viridis"}.get(group, "cividis")]
+    values = np.unique(field)
+    if not error and limits[0] == -limits[1]:
+        cmap = colormaps["RdBu_r"]
+    elif group not in ("error", "solution") and len(values) == 2:
+        cmap = cmap.resampled(2)
     image = axes.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), norm=norm, cmap=cmap, interpolation="nearest")
     axes.set(xticks=[0, 1], yticks=[0, 1], xlabel="x", ylabel="y", aspect="equal")
     axes.xaxis.labelpad = axes.yaxis.labelpad = -8
     bar = axes.get_figure().colorbar(image, ax=axes)  # type: ignore[union-attr]
     bar.set_label(f"magnitude ({unit})" if error else f"value ({unit})")
+    if cmap.N == 2:
+        bar.set_ticks(values.tolist())
 
 
 def _draw_line(axes: Axes, field: Array, group: str, limits: tuple[float, float], unit: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pde_benchmarks.registry import configure
-from sciml.classical import ClassicalRow, verdict
+from sciml.classical import ClassicalRow, best_in_time, verdict
 from sciml.errors import ConfigurationError
 from sciml.experiments.conduct import plain_rows, reference_rows
 from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
@@ -107,12 +107,17 @@ class Comparison:
     def _write(self, result: dict[str, Any], histories: Mapping[str, History]) -> None:
         write_json(self.directory / "comparison.json", result)
         curves = {name: history.rows for name, history in histories.items()}
-        figures = {"seconds": training_curves(curves)}
+        budget = self.base.budget_seconds if self.base.steps is None else None
+        figures = {"seconds": training_curves(curves, budget)}
         points = {
             name: [[v["parameters"]["value"], v[_L2]["value"], v[_L2]["spread"] or 0.0]]
             for name, v in result["learners"].items()
         }
-        figures["parameters"] = error_against(points, "parameters")
+        slowest = max(v["predict_ms_per_sample"]["value"] for v in result["learners"].values()) / 1e3
+        reference = best_in_time(_without_learning(result), slowest)
+        figures["parameters"] = error_against(
+            points, "parameters", {f"{reference.name} (no learning)": reference.metrics["relative_l2"]}
+        )
         (self.directory / "figures").mkdir(exist_ok=True)
         for name, figure in figures.items():
             write_figure(self.directory / "figures" / f"{name}.png", figure)
@@ -135,11 +140,7 @@ def comparison_verdict(result: Mapping[str, Any]) -> str:
     error = {name: values[_L2]["value"] for name, values in result["learners"].items()}
     best = min(error, key=lambda name: error[name])
     seconds = result["learners"][best]["predict_ms_per_sample"]["value"] / 1e3
-    rows = [
-        ClassicalRow(name, values, values["predict_ms_per_sample"] / 1e3)
-        for name, values in result["without_learning"].items()
-    ]
-    return f"{best} is the most accurate learner here. {verdict(rows, error[best], seconds)}"
+    return f"{best} is the most accurate learner here. {verdict(_without_learning(result), error[best], seconds)}"
 
 
 def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list[Cell]]:
@@ -154,6 +155,13 @@ def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list
         numbers = (values["relative_l2"], values["relative_h1"], 0, 0, values["predict_ms_per_sample"])
         rows.append([label, *numbers, *[None] * len(further)])
     return rows
+
+
+def _without_learning(result: Mapping[str, Any]) -> list[ClassicalRow]:
+    return [
+        ClassicalRow(name, values, values["predict_ms_per_sample"] / 1e3)
+        for name, values in result["without_learning"].items()
+    ]
 
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -102,15 +102,15 @@ def table_rows(story: Story, brief: bool = False) -> list[list[Cell]]:
 
 def write_story(run: Run, story: Story) -> Path:
     """Write the figures and then the report, and return the report's path."""
-    errors = {name: _errors(learner, story.test[1]) for name, learner in story.learners.items()}
     figures: dict[str, Figure] = {}
     if all(any(row["validation_error"] is not None for row in h.rows) for h in story.histories.values()):
-        figures["training"] = training_curves({name: history.rows for name, history in story.histories.items()})
-    if all(len(values) and bool((values > 0).all()) for values in errors.values()):
-        figures["errors"] = error_histogram({name: values.numpy() for name, values in errors.items()})
-    fields = _field_figure(story, errors)
-    if fields is not None:
-        figures["fields"] = fields
+        rows = {name: history.rows for name, history in story.histories.items()}
+        budget = run.experiment["budget_seconds"] if run.experiment.get("steps") is None else None
+        figures["training"] = training_curves(rows, budget)
+    for name, test in story.data.tests.items():
+        if name != FINER:  # the same fields as the first
+            of = "" if name == story.test[0] else f"_{name}"
+            figures |= {f"{kind}{of}": figure for kind, figure in _test_figures(story, name, test).items()}
     if story.certificate is not None:
         figures["certificate"] = certificate_scatter(*(errors.numpy() for errors in story.certificate))
     for name, figure in figures.items():
@@ -128,6 +128,9 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
         "training": "Validation error and training loss against the seconds charged to the budget.",
     }
     shown = {captions[name]: figures[name] for name in captions if name in figures}
+    for test in list(story.data.tests)[1:]:
+        of = {f"{captions[name]} Test set {test}.": figures.get(f"{name}_{test}") for name in ("fields", "errors")}
+        shown |= {caption: figure for caption, figure in of.items() if figure is not None}
     table = Table(
         table_columns(story.data.tests),
         table_rows(story),
@@ -198,21 +201,31 @@ def _errors(learner: Learner, test: Dataset) -> Tensor:
     return errors[~errors.isnan()]
 
 
-def _field_figure(story: Story, errors: Mapping[str, Tensor]) -> Figure | None:
+def _test_figures(story: Story, name: str, test: Dataset) -> dict[str, Figure]:
+    """Fields of the sample of median error and histogram of all errors, where they can be drawn."""
+    errors = {learner: _errors(model, test) for learner, model in story.learners.items()}
+    figures = {}
+    if all(len(values) and bool((values > 0).all()) for values in errors.values()):
+        figures["errors"] = error_histogram({learner: values.numpy() for learner, values in errors.items()})
+    fields = _field_figure(story, name, test, errors)
+    return figures if fields is None else {"fields": fields, **figures}
+
+
+def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, Tensor]) -> Figure | None:
     """Input, reference, predictions and errors of one sample, the one whose error is the median; 1-D and 2-D only."""
-    _, test = story.test
     own = errors[next(iter(story.learners))]
-    row = int(own.argsort()[len(own) // 2]) if len(own) == test.count else 0
+    every = len(own) == test.count  # no sample without a relative error
+    row = int(own.argsort()[len(own) // 2]) if every else 0
     sample = test.rows(slice(row, row + 1))
     if any(array.ndim not in (3, 4) for array in (*sample.inputs.values(), *sample.outputs.values())):
         return None
-    name = next(iter(sample.outputs))
-    truth = sample.outputs[name][0, 0]
-    panels = {field: array[0, 0].numpy() for field, array in sample.inputs.items()}
-    panels[f"{name}, reference"] = truth.numpy()
+    field = next(iter(sample.outputs))
+    truth = sample.outputs[field][0, 0]
+    panels = {given: array[0, 0].numpy() for given, array in sample.inputs.items()}
+    panels[f"{field}, reference"] = truth.numpy()
     for learner, model in list(story.learners.items())[:3]:
         prediction: Batch = model.predict(sample.inputs).mean
-        panels[f"{learner} prediction"] = prediction[name][0, 0].numpy()
-        panels[f"{learner} error"] = (prediction[name][0, 0] - truth).numpy()
-    title = f"{story.data.problem.name}: held-out sample {row}"
+        panels[f"{learner} prediction"] = prediction[field][0, 0].numpy()
+        panels[f"{learner} error"] = (prediction[field][0, 0] - truth).numpy()
+    title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if every else "")
     return field_comparison(panels, title)

@@ -118,6 +118,22 @@ def test_reference_and_prediction_share_one_scale_and_errors_another():
     assert limits["coefficient"] == (3, 12)
 
 
+def test_zero_is_in_the_middle_of_the_scale_of_a_signed_field():
+    u = np.linspace(-1, 2, 16).reshape(4, 4)
+    images = {
+        name: a.images[0] for name, a in named_axes(field_comparison({"source": u, "coefficient": u + 3}, "t")).items()
+    }
+    assert images["source"].get_clim() == (-2, 2)
+    assert images["source"].get_cmap().name != images["coefficient"].get_cmap().name
+
+
+def test_a_field_of_two_values_has_two_colours():
+    figure = field_comparison(panels(), "Darcy flow")
+    assert named_axes(figure)["coefficient"].images[0].get_cmap().N == 2
+    bars = [a for a in figure.axes if a.get_label() == "<colorbar>"]
+    assert bars[0].get_yticks().tolist() == [3, 12]
+
+
 def test_the_first_array_axis_is_drawn_along_x():
     u = np.zeros((8, 4))
     u[7, 0] = 1.0  # x = 1, y = 0: lower right
@@ -180,6 +196,24 @@ def test_error_against_sorts_by_cost_and_draws_the_spread():
     bars = container[2][0].get_segments()
     np.testing.assert_allclose([b[:, 1] for b in bars], [[0.3, 0.5], [0.08, 0.12]])
     assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_single_points_have_no_line_and_references_have_one():
+    axes = error_against({"mgno": [[9, 0.1, 0.02]], "fno": [[9, 0.1]]}, "parameters", {"multigrid": 1e-3}).axes[0]
+    assert {container[0].get_linestyle() for container in axes.containers} == {"None"}
+    assert sorted(legend_of(axes)) == ["fno", "mgno", "multigrid"]
+    assert [1e-3, 1e-3] in [list(line.get_ydata()) for line in axes.lines]
+
+
+def test_the_budget_is_marked():
+    for axes in training_curves({"mgno": history()}, budget=15).axes:
+        assert list(axes.lines[-1].get_xdata()) == [15, 15]
+
+
+def test_few_samples_are_counted_in_few_bins_and_whole_numbers():
+    axes = error_histogram({"mgno": np.geomspace(1e-3, 1e-1, 9)}).axes[0]
+    assert len(next(c for c in axes.containers if len(c) > 1)) == 6
+    assert all(float(tick).is_integer() for tick in axes.get_yticks())
 
 
 def test_a_histogram_counts_every_sample_once_and_names_the_median():
