@@ -20,6 +20,7 @@ __all__ = ["DirectSolver", "Factor", "is_numerically_singular", "kernel_shift", 
 
 #: ‖b − A x‖ ≤ this · eps · (‖A‖ ‖x‖ + ‖b‖): x solves a system that rounding cannot tell from the given one.
 _BACKWARD = 100
+_PROBES = 3
 
 
 class Factor(Inverse):
@@ -80,6 +81,8 @@ class DirectSolver(Solver):
         """Raise unless this solver can factor A."""
         if A.shape[0] != A.shape[1]:
             raise TagError(f"{A!r} is not square, as {type(self).__name__} needs: use NormalCG for least squares")
+        if A.global_shape != A.shape:
+            raise TagError(f"{A!r} is distributed: {type(self).__name__} factors a matrix that is in one place; use CG")
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
@@ -157,7 +160,7 @@ class _Refinement:
 def is_numerically_singular(inverse: Inverse, absolute: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
     """The systems whose matrix is singular for all that rounding can tell, ``(*batch)`` bool.
 
-    Tried on one random v of the size of A's rows: x = M v is large if A is nearly singular, and if
+    Tried on three random v of the size of A's rows: x = M v is large if A is nearly singular, and if
     |v| ≤ 10 √n eps |A| |x| in every row, then some E with |E| ≤ 10 √n eps |A| has (A + E) x = 0
     (Oettli & Prager 1964). Scaling rows or columns of A changes nothing.
 
@@ -171,12 +174,12 @@ def is_numerically_singular(inverse: Inverse, absolute: Callable[[Tensor], Tenso
         Any vector ``(*batch, n)`` of A's dtype on its device.
     """
     n = like.shape[-1]
-    signs = torch.rand(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.5
+    draws = torch.rand(_PROBES, *(1,) * (like.ndim - 1), n, generator=torch.Generator().manual_seed(0)) - 0.5
     rows = absolute(torch.ones_like(like.real))
-    v = rows * signs.to(rows.device, rows.dtype)
+    v = rows * draws.to(rows.device, rows.dtype)
     reached = absolute(inverse(v.to(like.dtype)).abs())
     bound = 10 * n**0.5 * torch.finfo(like.dtype).eps * reached
-    return ((v.abs() <= bound) | ~reached.isfinite()).all(-1) & (n > 0)
+    return ((v.abs() <= bound) | ~reached.isfinite()).all(-1).any(0) & (n > 0)
 
 
 def kernel_shift(size: Tensor) -> Tensor:

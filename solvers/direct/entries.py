@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from solvers.errors import TagError
 from solvers.nullspace import DeflatedOperator
+from solvers.operators.composed import AdjointOperator
 from solvers.operators.csr import CSROperator
-from solvers.operators.linear_operator import AdjointOperator, LinearOperator
+from solvers.operators.linear_operator import LinearOperator
+from solvers.preconditioners.entries import adjoint
 
 __all__ = ["csr_of"]
 
@@ -25,9 +27,7 @@ def csr_of(A: LinearOperator, solver: str) -> CSROperator:
     if isinstance(A, DeflatedOperator):
         return csr_of(A.operator, solver)
     if isinstance(A, AdjointOperator):
-        inner = csr_of(A.operator, solver)
-        pattern, order = inner.pattern.transposed
-        return CSROperator.from_pattern(pattern, inner.values[..., order].conj(), A.tags)
+        return adjoint(csr_of(A.operator, solver))
     convert = getattr(A, "to_csr", None)
     if convert is None:
         raise TagError(

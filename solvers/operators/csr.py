@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,78 +11,13 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from solvers.errors import DTypeError, PatternError, ShapeError
-from solvers.operators.linear_operator import DTYPES, LinearOperator
+from solvers.errors import DeviceError, DTypeError, PatternError, ShapeError
+from solvers.kernels import kernels_for, repeating
+from solvers.operators.csr_pattern import CSRPattern, row_pointers
+from solvers.operators.kept import Kept
+from solvers.operators.linear_operator import DTYPES, LinearOperator, closed
 
 __all__ = ["CSROperator", "CSRPattern"]
-
-_INT32_LIMIT = 2**31
-
-
-class CSRPattern:
-    """Where the entries of a sparse matrix are: ``crow (m + 1)`` and ``col (nnz)``, int32, columns sorted in each row.
-
-    Int32 is not a detail: torch converts int64 indices at every product, which costs a factor of four.
-    Everything derived from the pattern (row indices, transpose, block-diagonal copies for batches) is cached here.
-    """
-
-    def __init__(self, crow: Tensor, col: Tensor, shape: tuple[int, int]) -> None:
-        if crow.shape != (shape[0] + 1,) or col.ndim != 1:
-            raise ShapeError(
-                f"crow {tuple(crow.shape)} and col {tuple(col.shape)}: a matrix of {shape[0]} rows needs "
-                f"crow ({shape[0] + 1},) and a one-dimensional col"
-            )
-        if col.numel() >= _INT32_LIMIT:
-            raise PatternError(f"{col.numel()} entries: a pattern holds fewer than 2^31; split the matrix by rows")
-        self.crow, self.col, self.shape = crow.to(torch.int32), col.to(torch.int32), (int(shape[0]), int(shape[1]))
-        self._blocks: dict[int, tuple[Tensor, Tensor]] = {}
-        self._validate()
-
-    @cached_property
-    def row(self) -> Tensor:
-        """Row of every entry, int64."""
-        rows = torch.arange(self.shape[0], device=self.col.device)
-        return rows.repeat_interleave((self.crow[1:] - self.crow[:-1]).long(), output_size=self.col.numel())
-
-    @cached_property
-    def column(self) -> Tensor:
-        """Column of every entry, int64."""
-        return self.col.long()
-
-    @cached_property
-    def transposed(self) -> tuple[CSRPattern, Tensor]:
-        """The pattern of Aᵀ and the permutation that takes A's values to Aᵀ's."""
-        order = torch.argsort(self.column * self.shape[0] + self.row)
-        counts = torch.bincount(self.column, minlength=self.shape[1])
-        return CSRPattern(_from_counts(counts), self.row[order], self.shape[::-1]), order
-
-    def blocks(self, count: int) -> tuple[Tensor, Tensor]:
-        """``crow, col`` of the block-diagonal matrix with `count` copies of this pattern."""
-        if count not in self._blocks:
-            nnz, (m, n) = self.col.numel(), self.shape
-            if count * max(nnz, m, n) >= _INT32_LIMIT:
-                raise PatternError(f"{count} systems of {nnz} entries overflow 32-bit indices: split the batch")
-            shift = torch.arange(count, dtype=torch.int32, device=self.col.device)[:, None]
-            crow = torch.cat([self.crow[:1], (self.crow[1:] + shift * nnz).reshape(-1)])
-            self._blocks[count] = crow, (self.col + shift * n).reshape(-1)
-        return self._blocks[count]
-
-    def _validate(self) -> None:
-        steps, nnz = self.crow[1:] - self.crow[:-1], self.col.numel()
-        if int(self.crow[0]) != 0 or int(self.crow[-1]) != nnz or bool((steps < 0).any()):
-            raise PatternError(
-                f"crow must rise from 0 to the number of entries ({nnz}); it ends at {int(self.crow[-1])}"
-            )
-        if nnz and not 0 <= int(self.col.min()) <= int(self.col.max()) < self.shape[1]:
-            raise PatternError(
-                f"columns run from {int(self.col.min())} to {int(self.col.max())} in a matrix of {self.shape[1]}"
-            )
-        backward = (self.col[1:] <= self.col[:-1]) & (self.row[1:] == self.row[:-1])
-        if bool(backward.any()):
-            row = int(self.row[1:][backward][0])
-            raise PatternError(
-                f"row {row} has unsorted or repeated columns: build the matrix with CSROperator.from_coo"
-            )
 
 
 class CSROperator(LinearOperator):
@@ -94,7 +28,7 @@ class CSROperator(LinearOperator):
     crow, col
         Row pointers ``(m + 1,)`` and sorted columns ``(nnz,)``.
     values
-        Entries ``(*batch, nnz)``, float32 or float64; the differentiable parameter.
+        Entries ``(*batch, nnz)``, real or complex; the differentiable parameter.
     shape
         (m, n).
     tags
@@ -102,7 +36,7 @@ class CSROperator(LinearOperator):
 
     Raises
     ------
-    ShapeError, DTypeError, PatternError
+    ShapeError, DTypeError, DeviceError, PatternError
 
     Examples
     --------
@@ -128,36 +62,69 @@ class CSROperator(LinearOperator):
     def from_coo(
         cls, row: Tensor, col: Tensor, values: Tensor, shape: tuple[int, int], tags: Iterable[str] = ()
     ) -> CSROperator:
-        """Triplets in any order; duplicates are summed, and gradients flow back to the input ``values (*batch, z)``."""
-        if row.shape != col.shape or values.shape[-1:] != row.shape:
+        """Triplets in any order; duplicates are summed, and gradients flow back to the input ``values (*batch, z)``.
+
+        Raises
+        ------
+        ShapeError, DTypeError, DeviceError, PatternError
+            The arrays do not fit each other, or a triplet lies outside of the matrix.
+        """
+        if row.ndim != 1 or row.shape != col.shape or values.shape[-1:] != row.shape:
             raise ShapeError(
                 f"row {tuple(row.shape)}, col {tuple(col.shape)}, values {tuple(values.shape)}: "
                 "expected (z,), (z,), (*batch, z)"
             )
-        if row.numel() and (int(row.min()) < 0 or int(row.max()) >= shape[0]):
-            raise PatternError(f"rows run from {int(row.min())} to {int(row.max())} in a matrix of {shape[0]} rows")
-        if col.numel() and (int(col.min()) < 0 or int(col.max()) >= shape[1]):
-            raise PatternError(
-                f"columns run from {int(col.min())} to {int(col.max())} in a matrix of {shape[1]} columns"
-            )
+        for name, index, length in (("row", row, shape[0]), ("column", col, shape[1])):
+            _check_index(name, index, length, values.device)
         keys, place = torch.unique(row.long() * shape[1] + col.long(), return_inverse=True)
-        counts = torch.bincount(keys // shape[1], minlength=shape[0])
+        width = max(shape[1], 1)
+        counts = torch.bincount(keys // width, minlength=shape[0])
         summed = values.new_zeros(*values.shape[:-1], keys.numel()).index_add(-1, place, values)
-        return cls(_from_counts(counts), keys % shape[1], summed, shape, tags)
+        return cls(row_pointers(counts), keys % width, summed, shape, tags)
 
     @classmethod
     def from_dense(cls, dense: Tensor, tags: Iterable[str] = ()) -> CSROperator:
         """Matrices ``(*batch, m, n)``; the pattern is the union of their nonzeros."""
         m, n = dense.shape[-2:]
-        row, col = (dense != 0).reshape(-1, m, n).any(0).nonzero(as_tuple=True)
-        return cls(_from_counts(torch.bincount(row, minlength=m)), col, dense[..., row, col], (m, n), tags)
+        stored = dense != 0
+        row, col = (stored.flatten(0, -3).any(0) if stored.ndim > 2 else stored).nonzero(as_tuple=True)
+        return cls(row_pointers(torch.bincount(row, minlength=m)), col, dense[..., row, col], (m, n), tags)
+
+    @classmethod
+    def from_torch(cls, matrix: Tensor, tags: Iterable[str] = ()) -> CSROperator:
+        """A torch tensor of layout sparse_coo, sparse_csr or sparse_csc, or a batch ``(*batch, m, n)`` in sparse_csr.
+
+        Differentiable in its values, as far as torch is: it keeps no gradient in a sparse_csc tensor, but hands it on
+        to the values from which that was made.
+
+        Raises
+        ------
+        PatternError
+            The layout is another one, or the matrices of a batch have different patterns.
+        """
+        if matrix.layout == torch.sparse_csc and matrix.ndim == 2:
+            m, n = matrix.shape
+            pattern, order = CSRPattern(matrix.ccol_indices(), matrix.row_indices(), (n, m)).transposed
+            return cls.from_pattern(pattern, matrix.values()[order], tags)
+        if matrix.layout == torch.sparse_coo and matrix.sparse_dim() == matrix.ndim == 2:
+            matrix = matrix.coalesce()
+            row, col = matrix.indices()
+            return cls.from_coo(row, col, matrix.values(), (matrix.shape[0], matrix.shape[1]), tags)
+        if matrix.layout != torch.sparse_csr or matrix.dense_dim():
+            raise PatternError(
+                f"tensor {tuple(matrix.shape)} of layout {matrix.layout}: expected a matrix in sparse_coo, sparse_csr "
+                "or sparse_csc, or a batch in sparse_csr; for others use matrix.to_sparse_csr(), or from_dense"
+            )
+        m, n = matrix.shape[-2:]
+        crow, col = _shared(matrix.crow_indices()), _shared(matrix.col_indices())
+        return cls(crow, col, matrix.values(), (m, n), tags)
 
     @classmethod
     def from_scipy(
         cls, matrix: Any, tags: Iterable[str] = (), device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> CSROperator:
-        """Any SciPy sparse matrix or array."""
-        csr = scipy.sparse.csr_array(matrix)
+        """Any SciPy sparse matrix or array, copied: unsorted columns are sorted, duplicates summed."""
+        csr = scipy.sparse.csr_array(matrix, copy=True)
         csr.sum_duplicates()
         crow, col = (torch.from_numpy(np.asarray(part, dtype=np.int64)) for part in (csr.indptr, csr.indices))
         values = torch.from_numpy(np.asarray(csr.data)).to(device, dtype)
@@ -171,8 +138,10 @@ class CSROperator(LinearOperator):
             )
         if values.dtype not in DTYPES:
             raise DTypeError(f"values of dtype {values.dtype}: expected float32, float64, complex64 or complex128")
-        self.pattern, self.values = pattern, values
-        self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
+        if values.device != pattern.col.device:
+            raise DeviceError(f"values on {values.device}, pattern on {pattern.col.device}: move them to one device")
+        self.pattern, self.values, self.tags = pattern, values, closed(tags)
+        self._kept = Kept(values)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -186,7 +155,7 @@ class CSROperator(LinearOperator):
         return (self.values,)
 
     def replace(self, parameters: tuple[Tensor, ...]) -> CSROperator:
-        return CSROperator.from_pattern(self.pattern, parameters[0], self.tags)
+        return CSROperator.from_pattern(self.pattern.to(parameters[0].device), parameters[0], self.tags)
 
     def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
         products = left[..., self.pattern.row] * right[..., self.pattern.column].conj()
@@ -199,34 +168,116 @@ class CSROperator(LinearOperator):
         ]
 
     def to_scipy(self) -> scipy.sparse.csr_array:
-        """A SciPy matrix sharing memory where it can; raises ShapeError for a batch."""
+        """The same matrix for SciPy and PyAMG, copied, with sorted int32 indices; raises ShapeError for a batch."""
         if self.batch_shape:
             raise ShapeError(
                 f"a batch {tuple(self.batch_shape)} is not one SciPy matrix: loop over from_pattern(A.pattern, v)"
             )
-        parts = (self.values, self.pattern.col, self.pattern.crow)
-        return scipy.sparse.csr_array(tuple(part.detach().cpu().numpy() for part in parts), shape=self.shape)
+        parts = (self.values.detach().resolve_conj(), self.pattern.col, self.pattern.crow)
+        return scipy.sparse.csr_array(tuple(part.cpu().numpy() for part in parts), shape=self.shape, copy=True)
+
+    def to_torch(self) -> Tensor:
+        """The same matrices as a torch tensor ``(*batch, m, n)`` of layout sparse_csr; differentiable, if real.
+
+        Raises
+        ------
+        DTypeError
+            Complex values require a gradient, which torch's sparse_csr cannot follow.
+        """
+        if self.dtype.is_complex and torch.is_grad_enabled() and self.values.requires_grad:
+            raise DTypeError(
+                f"values of {self.dtype} with gradient: torch's sparse_csr is differentiable for real numbers only; "
+                "detach them, A.replace((A.values.detach(),))"
+            )
+        crow, col = (part.expand(*self.batch_shape, -1).contiguous() for part in (self.pattern.crow, self.pattern.col))
+        return _torch_csr(crow, col, self.values.resolve_conj(), (*self.batch_shape, *self.shape))
+
+    def to_csr(self) -> CSROperator:
+        """The operator itself, as what others become by this method."""
+        return self
+
+    def adjoint(self) -> CSROperator:
+        """Aᴴ with stored entries, differentiable (``A.H`` is lazy, and A itself where that is tagged symmetric)."""
+        pattern, order = self.pattern.transposed
+        return CSROperator.from_pattern(pattern, self.values[..., order].conj().resolve_conj(), self.tags)
+
+    def is_hermitian(self) -> bool:
+        """Whether every matrix of the batch equals its adjoint, up to rounding relative to its largest entry."""
+        if self.shape[0] != self.shape[1]:
+            return False
+        row, column, values = self.pattern.row, self.pattern.column, self.values.detach()
+        places = torch.cat([row, column]), torch.cat([column, row])
+        difference = CSROperator.from_coo(*places, torch.cat([values, -values.conj()], -1), self.shape)
+        limit = 100 * torch.finfo(self.dtype).eps * self.largest(values)
+        return bool((difference.values.abs() <= limit).all())
+
+    @property
+    def contents(self) -> str:
+        return f"{self.pattern.col.numel()} entries, "
 
     def _mv(self, x: Tensor) -> Tensor:
-        return _multiply(self.pattern, self.values, x)
+        """One product of torch's own CSR kernel, which runs at memory bandwidth, with the whole batch.
+
+        The batch of the matrices lies along one block-diagonal matrix; vectors that share them are its columns. A
+        backend with a kernel for batches needs no such copy.
+        """
+        batch = torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
+        kernels: Any = kernels_for(x)
+        if batch.numel() > 1 and hasattr(kernels, "csr_product"):
+            values = self._kept.get("repeating", batch, lambda: repeating(self.values, len(self.batch_shape), batch))
+            pattern, vectors = self.pattern, x.expand(*batch, self.shape[1]).reshape(batch.numel(), self.shape[1])
+            product: Tensor = kernels.csr_product(pattern.crow, pattern.col, values, vectors)
+            return product.reshape(*batch, self.shape[0])
+        own, (m, n) = self.batch_shape, self.shape
+        while own and own[0] == 1:
+            own = own[1:]
+        if batch[len(batch) - len(own) :] != own:
+            own = batch
+        blocks, columns = own.numel(), batch[: len(batch) - len(own)].numel()
+        matrix = self._kept.get("matrix", own, lambda: self._block_diagonal(own))
+        if columns == 1:
+            return (matrix @ x.expand(*batch, n).reshape(-1)).reshape(*batch, m)
+        X = x.expand(*batch, n).reshape(columns, blocks * n).mT.contiguous()
+        return (matrix @ X).mT.contiguous().reshape(*batch, m)
 
     def _rmv(self, x: Tensor) -> Tensor:
-        pattern, order = self.pattern.transposed
-        return _multiply(pattern, self.values[..., order].conj(), x)
+        return self._kept.get("adjoint", None, self.adjoint)._mv(x)
+
+    def _block_diagonal(self, batch: torch.Size) -> Tensor:
+        """The matrices of `batch`, one after the other along the diagonal of one torch matrix."""
+        (m, n), count = self.shape, batch.numel()
+        values = self.values.detach()
+        values = values.reshape(values.shape[max(0, values.ndim - 1 - len(batch)) :])  # without axes of length one
+        values = values.expand(*batch, values.shape[-1]).reshape(-1).resolve_conj()
+        return _torch_csr(*self.pattern.blocks(count), values, (count * m, count * n))
 
 
-def _multiply(pattern: CSRPattern, values: Tensor, x: Tensor) -> Tensor:
-    """Products of a batch through one block-diagonal matrix: torch's own CSR kernel, at memory bandwidth."""
-    batch = torch.broadcast_shapes(values.shape[:-1], x.shape[:-1])
-    m, n = pattern.shape
-    count = batch.numel()
-    crow, col = pattern.blocks(count)
-    blocks = values.expand(*batch, -1).reshape(-1)
+def _check_index(name: str, index: Tensor, length: int, device: torch.device) -> None:
+    if index.dtype not in (torch.int32, torch.int64):
+        raise DTypeError(f"{name}s of dtype {index.dtype}: indices are int32 or int64")
+    if index.device != device:
+        raise DeviceError(f"{name}s on {index.device}, values on {device}: move them to one device")
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < length:
+        raise PatternError(
+            f"{name}s run from {int(index.min())} to {int(index.max())} in a matrix of {length} {name}s: indices count "
+            "from 0, and shape is (rows, columns)"
+        )
+
+
+def _shared(index: Tensor) -> Tensor:
+    """The indices ``(*batch, k)`` that all matrices of a batch share."""
+    if index.ndim == 1:
+        return index
+    rows = index.flatten(0, -2)
+    if rows.shape[0] == 0 or not bool((rows == rows[0]).all()):
+        raise PatternError(
+            f"batch {tuple(index.shape[:-1])} of torch matrices: expected one pattern for all of them; use "
+            "BlockDiagonalOperator for several"
+        )
+    return rows[0]
+
+
+def _torch_csr(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        matrix = torch.sparse_csr_tensor(crow, col, blocks, (count * m, count * n), check_invariants=False)
-        return (matrix @ x.expand(*batch, n).reshape(-1)).reshape(*batch, m)
-
-
-def _from_counts(counts: Tensor) -> Tensor:
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)

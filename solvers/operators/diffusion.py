@@ -13,6 +13,7 @@ from solvers.kernels import Links, kernels_for
 from solvers.operators.csr import CSROperator
 from solvers.operators.linear_operator import LinearOperator
 from solvers.operators.stencil import StencilOperator
+from solvers.operators.stencil_faces import faces_of
 
 __all__ = ["DiffusionOperator"]
 
@@ -55,6 +56,8 @@ class DiffusionOperator(LinearOperator):
 
     tags = frozenset({"symmetric", "spd"})
 
+    stays_symmetric = True
+
     def __init__(
         self,
         faces: Iterable[Tensor],
@@ -76,6 +79,34 @@ class DiffusionOperator(LinearOperator):
             raise ValueError("alignment 'vertex' is for Dirichlet sides; use 'cell' on periodic axes")
         self.alignment = alignment
         self.grid, self._batch_shape = self._check()
+
+    @classmethod
+    def from_stencil(cls, stencil: StencilOperator, alignment: str | None = None) -> DiffusionOperator:
+        """The same matrices, of a symmetric 3-, 5- or 7-point stencil, as a diffusion: for geometric multigrid.
+
+        Parameters
+        ----------
+        stencil
+            Coefficients ≤ 0 of the nearest neighbours and row sums ≥ 0; differentiable in them.
+        alignment
+            As above; None: "vertex" if every axis has an odd number of points and none is periodic, else "cell".
+
+        Raises
+        ------
+        TagError, DTypeError
+            The stencil is not of this kind; the message says in which way.
+
+        Examples
+        --------
+        >>> import torch
+        >>> c = torch.tensor([-1.0, 2.0, -1.0])[:, None].expand(3, 3)
+        >>> DiffusionOperator.from_stencil(StencilOperator([(-1,), (0,), (1,)], c)).faces[0]
+        tensor([1., 1., 1., 1.])
+        """
+        faces, reaction = faces_of(stencil)
+        if alignment is None:
+            alignment = "vertex" if all(n % 2 for n in stencil.grid) and not any(stencil.periodic) else "cell"
+        return cls(faces, reaction, stencil.periodic, alignment)
 
     def _check(self) -> tuple[tuple[int, ...], torch.Size]:
         """Grid and batch shape on which all tensors agree; raises if they do not."""
@@ -143,7 +174,7 @@ class DiffusionOperator(LinearOperator):
         for k, t in enumerate(self.faces):
             if not self.periodic[k]:
                 for side in (0, -1):
-                    held = held | (t.select(k - d, side) != 0).reshape(*t.shape[:-d], -1).any(-1)
+                    held = held | (t.select(k - d, side) != 0).unsqueeze(-1).flatten(t.ndim - d).any(-1)
         if self.reaction is not None:
             held = held | (self.reaction != 0).flatten(-d).any(-1)
         return ~held

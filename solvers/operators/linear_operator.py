@@ -1,20 +1,28 @@
-"""What every linear operator can do, and the one rule by which all of them are differentiated."""
+"""What every linear operator can do."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Iterable
+from numbers import Complex
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar, Self, overload
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from solvers.errors import DeviceError, DTypeError, ShapeError
+from solvers.operators.product_rule import columns_first, product
 
-__all__ = ["DTYPES", "AdjointOperator", "LinearOperator"]
+if TYPE_CHECKING:
+    from solvers.operators.product import ProductOperator
+    from solvers.operators.scaled import ScaledOperator
+    from solvers.operators.sum import SumOperator
+
+__all__ = ["DTYPES", "LinearOperator", "closed"]
 
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+_COLUMNS = 64
 
 
 class LinearOperator(ABC):
@@ -24,11 +32,20 @@ class LinearOperator(ABC):
     (`_mv`, `_rmv`: fast, never differentiated) and how to differentiate (`pullback`). Products and solves are then
     differentiable any number of times, with respect to the vector and to the stored parameters.
 
+    Operators combine as matrices do: ``A + B``, ``A - B``, ``-A``, ``A @ B``, ``c * A`` and ``A / c`` for a number or a
+    tensor ``(*batch)``; ``A @ x`` is the product with a vector.
+
     The tags say what is known of the matrix: "symmetric" (A = Aᴴ: Hermitian, if complex) and "spd" (and positive
     definite).
     """
 
     tags: frozenset[str] = frozenset()
+
+    #: Symmetric whatever the parameters are, not only for these.
+    stays_symmetric: ClassVar[bool] = False
+
+    # NumPy's numbers leave ``number * A`` to the operator.
+    __array_ufunc__ = None
 
     @property
     @abstractmethod
@@ -65,9 +82,26 @@ class LinearOperator(ABC):
         """A'(θ̇) x, the derivative of A x along `tangents` of the parameters: A(θ̇) x where A is linear in θ."""
         return self.replace(tangents).mv(x)
 
-    @abstractmethod
+    def pushforward_adjoint(self, tangents: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        """A'(θ̇)ᴴ y, the derivative of Aᴴ y along `tangents` of the parameters."""
+        if type(self).pushforward is LinearOperator.pushforward:
+            return self.replace(tangents).rmv(y)
+        again = torch.is_grad_enabled()
+        with torch.enable_grad():
+            batch = torch.broadcast_shapes(self.batch_shape, y.shape[:-1])
+            x = torch.zeros(*batch, self.shape[1], dtype=self.dtype, device=self.device, requires_grad=True)
+            moved = self.pushforward(tangents, x)  # linear in x, so that x = 0 does
+            return torch.autograd.grad(moved, x, y.expand_as(moved), create_graph=again, materialize_grads=True)[0]
+
     def diagonal(self) -> Tensor:
-        """The main diagonal, ``(*batch, min(m, n))``."""
+        """The main diagonal, ``(*batch, min(m, n))``: by that many products, where an operator knows no better."""
+        length = min(self.shape)
+        parts = [torch.zeros(*self.batch_shape, 0, dtype=self.dtype, device=self.device)]
+        for first in range(0, length, _COLUMNS):
+            count = min(_COLUMNS, length - first)
+            columns = self._columns(first, count)[..., first : first + count]
+            parts.append(columns.diagonal(dim1=0, dim2=-1))
+        return torch.cat(parts, -1)
 
     @abstractmethod
     def _mv(self, x: Tensor) -> Tensor: ...
@@ -87,14 +121,28 @@ class LinearOperator(ABC):
     @property
     def H(self) -> LinearOperator:
         """The adjoint Aᴴ; a symmetric (Hermitian) operator is its own."""
-        return self if "symmetric" in self.tags else AdjointOperator(self)
+        return self if "symmetric" in self.tags else _operators().AdjointOperator(self)
 
     @property
     def T(self) -> LinearOperator:
         """The transpose."""
-        if not self.dtype.is_complex:
-            return self.H
-        return self.replace(tuple(parameter.conj() for parameter in self.parameters())).H
+        return self.conj().H
+
+    def conj(self) -> LinearOperator:
+        """The operator with conjugate entries."""
+        return self.replace(tuple(p.conj() for p in self.parameters())) if self.dtype.is_complex else self
+
+    def to(self, target: torch.dtype | torch.device | str) -> Self:
+        """The same operator in another precision, or on another device; differentiable.
+
+        Raises
+        ------
+        DTypeError
+            A complex operator was to become real.
+        """
+        if self.dtype.is_complex and isinstance(target, torch.dtype) and not target.is_complex:
+            raise DTypeError(f"{self!r} to {target} would drop imaginary parts: choose {target.to_complex()}")
+        return self.replace(tuple(p.to(target) for p in self.parameters()))
 
     def mv(self, x: Tensor) -> Tensor:
         """A x for flat vectors ``(*batch, n) -> (*batch, m)``; batch axes broadcast; differentiable.
@@ -105,15 +153,40 @@ class LinearOperator(ABC):
             The vector does not fit the operator.
         """
         self.check_vector(x, self.shape[1])
-        return _product(self, x, transposed=False)
+        return product(self, x, transposed=False)
 
     def rmv(self, x: Tensor) -> Tensor:
         """Aᴴ x for flat vectors ``(*batch, m) -> (*batch, n)``; differentiable."""
         self.check_vector(x, self.shape[0])
-        return _product(self, x, transposed=True)
+        return product(self, x, transposed=True)
 
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return self.mv(x)
+    @overload
+    def __matmul__(self, other: Tensor) -> Tensor: ...
+    @overload
+    def __matmul__(self, other: LinearOperator) -> ProductOperator: ...
+    def __matmul__(self, other: Tensor | LinearOperator) -> Tensor | ProductOperator:
+        if isinstance(other, LinearOperator):
+            combined: ProductOperator = _operators().ProductOperator(self, other)
+            return combined
+        return self.mv(other) if isinstance(other, Tensor) else NotImplemented
+
+    def __add__(self, other: LinearOperator) -> SumOperator:
+        return _operators().SumOperator(self, other) if isinstance(other, LinearOperator) else NotImplemented
+
+    def __sub__(self, other: LinearOperator) -> SumOperator:
+        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
+
+    def __neg__(self) -> ScaledOperator:
+        return -1 * self
+
+    def __mul__(self, factor: complex | Tensor) -> ScaledOperator:
+        # Complex is every number here: of Python, of NumPy, real or not.
+        return _operators().ScaledOperator(factor, self) if isinstance(factor, Complex | Tensor) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: complex | Tensor) -> ScaledOperator:
+        return self * (1 / divisor) if isinstance(divisor, Complex | Tensor) else NotImplemented
 
     def mm(self, X: Tensor) -> Tensor:
         """A X for columns ``(*batch, n, k) -> (*batch, m, k)``; differentiable."""
@@ -146,10 +219,14 @@ class LinearOperator(ABC):
 
     def to_dense(self) -> Tensor:
         """The matrices ``(*batch, m, n)``, column by column: for tests and small systems."""
-        n = self.shape[1]
-        columns = torch.eye(n, dtype=self.dtype, device=self.device)
-        columns = columns.reshape(n, *(1,) * len(self.batch_shape), n).expand(n, *self.batch_shape, n)
-        return self.mv(columns).movedim(0, -1)
+        return self._columns(0, self.shape[1]).movedim(0, -1)
+
+    def _columns(self, first: int, count: int) -> Tensor:
+        """Columns of the matrices, ``(count, *batch, m)``."""
+        n, batch = self.shape[1], self.batch_shape
+        units = torch.zeros(count, n, dtype=self.dtype, device=self.device)
+        units.diagonal(first).fill_(1)
+        return self.mv(units.reshape(count, *(1,) * len(batch), n).expand(count, *batch, n))
 
     def is_finite(self) -> Tensor:
         """True for the systems without NaN or infinity in their parameters, ``(*batch)`` bool."""
@@ -193,137 +270,28 @@ class LinearOperator(ABC):
         m, n = self.shape
         batch = f"batch {tuple(self.batch_shape)}, " if self.batch_shape else ""
         tags = f", tags {sorted(self.tags)}" if self.tags else ""
-        return f"{type(self).__name__}({m} × {n}, {batch}{str(self.dtype).removeprefix('torch.')}, {self.device}{tags})"
-
-
-class AdjointOperator(LinearOperator):
-    """Aᴴ, sharing A's parameters."""
-
-    def __init__(self, operator: LinearOperator) -> None:
-        self.operator = operator
-        self.tags = operator.tags
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"{type(self).__name__}({m} × {n}, {self.contents}{batch}{kind}, {self.device}{tags})"
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return self.operator.shape[::-1]
+    def contents(self) -> str:
+        """What its printed form says besides shape, dtype, device and tags; with a comma."""
+        return ""
 
     @property
-    def global_shape(self) -> tuple[int, int]:
-        return self.operator.global_shape[::-1]
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        return self.operator.batch_shape
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.operator.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.operator.device
-
-    @property
-    def H(self) -> LinearOperator:
-        return self.operator
-
-    def parameters(self) -> tuple[Tensor, ...]:
-        return self.operator.parameters()
-
-    def replace(self, parameters: tuple[Tensor, ...]) -> AdjointOperator:
-        return AdjointOperator(self.operator.replace(parameters))
-
-    def is_finite(self) -> Tensor:
-        return self.operator.is_finite()
-
-    def project(self, x: Tensor) -> Tensor:
-        return self.operator.project(x)
-
-    def inner(self, u: Tensor, v: Tensor) -> Tensor:
-        return self.operator.inner(u, v)
-
-    def inners(self, *pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-        return self.operator.inners(*pairs)
-
-    def inner_basis(self, basis: Tensor, v: Tensor) -> Tensor:
-        return self.operator.inner_basis(basis, v)
-
-    def largest(self, x: Tensor) -> Tensor:
-        return self.operator.largest(x)
-
-    def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
-        return self.operator.pullback(right, left)
-
-    def pushforward(self, tangents: tuple[Tensor, ...], x: Tensor) -> Tensor:
-        return self.replace(tangents).mv(x)
-
-    def diagonal(self) -> Tensor:
-        return self.operator.diagonal().conj()
-
-    def _mv(self, x: Tensor) -> Tensor:
-        return self.operator._rmv(x)
-
-    def _rmv(self, x: Tensor) -> Tensor:
-        return self.operator._mv(x)
+    def expression(self) -> str:
+        """How it is made of others, in their names."""
+        return type(self).__name__
 
 
-def columns_first(X: Tensor, batch_ndim: int) -> Tensor:
-    """Columns ``(*batch, n, k)`` as vectors ``(k, *batch, n)`` with at least `batch_ndim` axes between."""
-    vectors = X.movedim(-1, 0)
-    missing = max(0, batch_ndim - (vectors.ndim - 2))
-    return vectors.reshape(vectors.shape[0], *(1,) * missing, *vectors.shape[1:])
+def closed(tags: Iterable[str]) -> frozenset[str]:
+    """The tags with what they imply."""
+    claimed = frozenset(tags)
+    return claimed | {"symmetric"} if "spd" in claimed else claimed
 
 
-def is_differentiated(*tensors: Tensor) -> bool:
-    """Whether autograd follows any of the tensors, backward or forward."""
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        return True
-    return any(forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+def _operators() -> ModuleType:
+    """Operators made of others: built on this module, and loaded when the first is made."""
+    from solvers import operators
 
-
-def _product(A: LinearOperator, x: Tensor, transposed: bool) -> Tensor:
-    parameters = A.parameters()
-    if is_differentiated(x, *parameters):
-        product: Tensor = _Product.apply(A, transposed, x, *parameters)
-        return product
-    with torch.no_grad():
-        return A._rmv(x) if transposed else A._mv(x)
-
-
-class _Product(torch.autograd.Function):
-    """y = A x: ∂/∂x is the transposed product, ∂/∂parameters is A's pullback; both differentiable again."""
-
-    @staticmethod
-    def forward(ctx: Any, A: LinearOperator, transposed: bool, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.A, ctx.transposed = A, transposed
-        ctx.save_for_backward(x, *parameters)
-        ctx.save_for_forward(x, *parameters)
-        A = A.replace(tuple(p.detach() for p in parameters))
-        return A._rmv(x) if transposed else A._mv(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (g,) = gradients
-        x, *parameters = ctx.saved_tensors
-        A = ctx.A.replace(tuple(parameters))
-        dx = _product(A, g, not ctx.transposed).sum_to_size(x.shape) if ctx.needs_input_grad[2] else None
-        if not any(ctx.needs_input_grad[3:]):
-            return None, None, dx, *(None for _ in parameters)
-        return None, None, dx, *(A.pullback(x, g) if ctx.transposed else A.pullback(g, x))
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        _, _, x_dot, *theta_dot = tangents
-        x, *parameters = ctx.saved_tensors
-        A = ctx.A.replace(tuple(parameters))
-        A = A.H if ctx.transposed else A
-        return pushed(A, x_dot, theta_dot, x)
-
-
-def pushed(A: LinearOperator, x_dot: Tensor | None, theta_dot: Sequence[Tensor | None], x: Tensor) -> Tensor:
-    """A ẋ + A'(θ̇) x, where missing tangents are zero."""
-    total = torch.zeros((), dtype=A.dtype, device=A.device) if x_dot is None else A.mv(x_dot)
-    if any(t is not None for t in theta_dot):
-        filled = [torch.zeros_like(p) if t is None else t for t, p in zip(theta_dot, A.parameters(), strict=True)]
-        total = total + A.pushforward(tuple(filled), x)
-    return total
+    return operators

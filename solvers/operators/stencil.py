@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
-from types import EllipsisType
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from solvers.errors import DTypeError, ShapeError
+from solvers.kernels import Taps, kernels_for, repeating
+from solvers.kernels.structures import windows
 from solvers.operators.csr import CSROperator
 from solvers.operators.linear_operator import DTYPES, LinearOperator
 
 __all__ = ["StencilOperator"]
-
-Window = tuple[EllipsisType | slice, ...]
 
 
 class StencilOperator(LinearOperator):
@@ -93,7 +91,7 @@ class StencilOperator(LinearOperator):
         terms = []
         for offset in self.offsets:
             term = torch.zeros_like(left)
-            for here, there in self._windows(offset):
+            for here, there in windows(self.grid, offset, self.periodic):
                 term[here] = left[here] * right[there].conj()
             terms.append(term)
         return (torch.stack(terms, -len(self.grid) - 1).sum_to_size(self.coefficients.shape),)
@@ -110,42 +108,23 @@ class StencilOperator(LinearOperator):
         parts = [
             (index[here].reshape(-1), index[there].reshape(-1), self._coefficient(q)[here].flatten(-len(self.grid)))
             for q, offset in enumerate(self.offsets)
-            for here, there in self._windows(offset)
+            for here, there in windows(self.grid, offset, self.periodic)
         ]
+        parts.append((index.new_empty(0), index.new_empty(0), self.coefficients.new_empty(*self.batch_shape, 0)))
         rows, columns, values = (torch.cat(part, -1) for part in zip(*parts, strict=True))
         return CSROperator.from_coo(rows, columns, values, self.shape, self.tags)
 
     def _mv(self, x: Tensor) -> Tensor:
-        x = x.reshape(*x.shape[:-1], *self.grid)
-        y = x.new_zeros(torch.broadcast_shapes(x.shape, (*self.batch_shape, *self.grid)))
-        for q, offset in enumerate(self.offsets):
-            for here, there in self._windows(offset):
-                y[here].addcmul_(self._coefficient(q)[here], x[there])
-        return y.flatten(-len(self.grid))
+        return self._product(Taps.forward(self.offsets, self.periodic), self.coefficients, x)
 
     def _rmv(self, x: Tensor) -> Tensor:
-        x = x.reshape(*x.shape[:-1], *self.grid)
-        y = x.new_zeros(torch.broadcast_shapes(x.shape, (*self.batch_shape, *self.grid)))
-        for q, offset in enumerate(self.offsets):
-            for here, there in self._windows(offset):
-                y[there].addcmul_(self._coefficient(q)[here].conj(), x[here])
-        return y.flatten(-len(self.grid))
+        return self._product(Taps.adjoint(self.offsets, self.periodic), self.coefficients.conj(), x)
+
+    def _product(self, taps: Taps, coefficients: Tensor, x: Tensor) -> Tensor:
+        batch = torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
+        field = x.expand(*batch, self.shape[1]).reshape(batch.numel(), *self.grid)
+        data = repeating(coefficients, len(self.batch_shape), batch)
+        return kernels_for(field).stencil(taps, data, field).reshape(*batch, self.shape[0])
 
     def _coefficient(self, q: int) -> Tensor:
         return self.coefficients.select(-len(self.grid) - 1, q)
-
-    def _windows(self, offset: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
-        """Pairs of windows (here, there) with there = here + offset, which together cover the offset's neighbours."""
-        axes = [_axis_windows(n, step, wraps) for n, step, wraps in zip(self.grid, offset, self.periodic, strict=True)]
-        for pairs in product(*axes):
-            yield (..., *(here for here, _ in pairs)), (..., *(there for _, there in pairs))
-
-
-def _axis_windows(n: int, step: int, wraps: bool) -> list[tuple[slice, slice]]:
-    shifts = [step] if not wraps else [step % n, step % n - n]
-    pairs = []
-    for shift in shifts:
-        low, high = max(0, -shift), min(n, n - shift)
-        if low < high:
-            pairs.append((slice(low, high), slice(low + shift, high + shift)))
-    return pairs

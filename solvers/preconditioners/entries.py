@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from solvers.errors import PatternError, ShapeError, TagError
+from solvers.operators.composed import AdjointOperator
 from solvers.operators.csr import CSROperator
-from solvers.operators.linear_operator import AdjointOperator, LinearOperator
+from solvers.operators.linear_operator import LinearOperator
 
 __all__ = ["adjoint", "entries", "first_true", "nonzero_diagonal", "require_square", "stored_diagonal"]
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from solvers.operators.composed import AdjointOperator
 from solvers.operators.csr import CSROperator
-from solvers.operators.linear_operator import AdjointOperator, LinearOperator
+from solvers.operators.linear_operator import LinearOperator
 from solvers.preconditioners.entries import adjoint
 
 __all__ = ["Products", "product_of"]
