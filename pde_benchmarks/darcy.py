@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -18,8 +17,6 @@ from pde_benchmarks.random_fields import GaussianField
 from solvers import DiffusionOperator, finite_volume_operator
 
 __all__ = ["Darcy"]
-
-COARSEST_CELLS = 1024  # where multigrid has a dense solve
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ class Darcy(EllipticProblem):
             raise ProblemError(f"darcy resolution {self.resolution}: at least 4 cells per axis are needed.")
         if self.factors < 1:
             raise ProblemError(f"darcy factors {self.factors}: the multiscale law needs at least 1.")
-        _require_halving("darcy resolution", (self.resolution, self.resolution))
 
     @property
     def grid(self) -> Grid:
@@ -101,11 +97,6 @@ class Darcy(EllipticProblem):
                 a = self._multiscale(count, generator)
         return Batch({"coefficient": a[:, None]})
 
-    def check(self, inputs: Batch, where: str = "") -> None:
-        """Refuse coefficients that are not positive, and grids that multigrid cannot halve; see `Problem.check`."""
-        super().check(inputs, where)
-        _require_halving(f"{where or self.name}: grid", tuple(inputs["coefficient"].shape[2:]))
-
     def operator(self, inputs: Batch) -> DiffusionOperator:
         """−∇·(a ∇ ·), finite volumes, divided by the cell's area."""
         a = inputs["coefficient"][:, 0]
@@ -127,23 +118,3 @@ class Darcy(EllipticProblem):
             along, across = frequency[:, 0, k, None, None], frequency[:, 1, k, None, None]
             a = a * (1 + torch.cos(along * (x1 + x2)) / 2) * (1 + torch.sin(across * (x2 - 3 * x1)) / 2)
         return a
-
-
-def _require_halving(what: str, shape: tuple[int, ...]) -> None:
-    """Raise ProblemError, with the nearest sizes that work, unless halving ends on a grid that is solved densely."""
-    if _halves(shape):
-        return
-    # Of the sizes that work, those that halve a few times suit multigrid and the levels of networks best.
-    step, size = 8, max(shape)
-    below = next(n for n in range(size - size % step, 0, -step) if _halves((n,) * len(shape)))
-    above = next(n for n in itertools.count(size - size % step + step, step) if _halves((n,) * len(shape)))
-    raise ProblemError(
-        f"{what} {'×'.join(map(str, shape))}: multigrid halves the grid while all axes are even, and has to reach "
-        f"{COARSEST_CELLS} cells: sizes per axis near it that do are {below} and {above}."
-    )
-
-
-def _halves(shape: tuple[int, ...]) -> bool:
-    while math.prod(shape) > COARSEST_CELLS and all(n % 2 == 0 for n in shape):
-        shape = tuple(n // 2 for n in shape)
-    return math.prod(shape) <= COARSEST_CELLS

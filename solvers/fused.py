@@ -1,20 +1,29 @@
-"""Multigrid-CG on a grid operator as one compiled call per sample, instead of one pass over the batch per operation."""
+"""CG as one compiled call per sample, instead of one pass over the batch per operation."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from solvers.inverse import Inverse
-from solvers.kernels import kernels_for
+from solvers.kernels import Taps, kernels_for, repeating
 from solvers.multigrid import MultigridHierarchy
+from solvers.operators.csr import CSROperator
 from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
+from solvers.operators.stencil import StencilOperator
+from solvers.preconditioners.jacobi import JacobiInverse
 
 __all__ = ["Descent", "fused_descent"]
 
 #: A compiled inner loop: (x, r, goal, steps allowed) ↦ (new x, status or −1 for none, steps taken).
 Descent = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+#: Entries of a matrix that one core reads from its cache.
+_CACHED = 2**17
 
 
 def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.Size) -> Descent | None:
@@ -23,9 +32,27 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
     It takes the steps of `CG`, and exists for speed: all vectors of one sample stay in the cache of one core, and no
     thread waits for another between two operations.
     """
-    if not isinstance(A, DiffusionOperator) or not isinstance(precondition, MultigridHierarchy):
+    kernels: Any = kernels_for(A.parameters()[0])
+    if isinstance(A, DiffusionOperator) and isinstance(precondition, MultigridHierarchy):
+        return _multigrid_descent(kernels, A, precondition, batch)
+    if precondition is not None and not isinstance(precondition, JacobiInverse):
         return None
-    kernels = kernels_for(A.faces[0])
+    if precondition is not None and (precondition.inverse.dtype != A.dtype or not _keeps_range(A)):
+        return None
+    if type(A) is CSROperator:
+        return _csr_descent(kernels, A, precondition, batch)
+    if type(A) is DiffusionOperator:
+        data = repeating(A.links.data.unflatten(0, A.batch_shape or (1,)), max(len(A.batch_shape), 1), batch)
+        return _stencil_descent(kernels, A, Taps.of_links(len(A.grid)), data, precondition, batch)
+    if type(A) is StencilOperator:
+        data = repeating(A.coefficients, len(A.batch_shape), batch)
+        return _stencil_descent(kernels, A, Taps.forward(A.offsets, A.periodic), data, precondition, batch)
+    return None
+
+
+def _multigrid_descent(
+    kernels: Any, A: DiffusionOperator, precondition: MultigridHierarchy, batch: torch.Size
+) -> Descent | None:
     links, levels, grid = A.links, precondition.data, A.grid
     own = precondition.operator.batch_shape
     repeats = own == A.batch_shape and links.matching(own, batch) is links
@@ -38,3 +65,51 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
         return x_new.reshape(x.shape), status.reshape(goal.shape), steps.reshape(goal.shape)
 
     return descend
+
+
+def _csr_descent(kernels: Any, A: CSROperator, precondition: JacobiInverse | None, batch: torch.Size) -> Descent | None:
+    if not hasattr(kernels, "csr_conjugate_gradients") or _is_for_torch(A.values.shape[-1], batch):
+        return None
+    scaling = A.values.new_ones(1, A.shape[1]) if precondition is None else precondition.inverse
+    values, scaling = repeating(A.values, A.values.ndim - 1, batch), repeating(scaling, scaling.ndim - 1, batch)
+
+    def descend(x: Tensor, r: Tensor, goal: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        vectors = (v.reshape(-1, v.shape[-1]) for v in (x, r))
+        pattern, scalars = A.pattern, (goal.reshape(-1), limit.reshape(-1))
+        x_new, status, steps = kernels.csr_conjugate_gradients(
+            pattern.crow, pattern.col, values, scaling, *vectors, *scalars
+        )
+        return x_new.reshape(x.shape), status.reshape(goal.shape), steps.reshape(goal.shape)
+
+    return descend
+
+
+def _stencil_descent(
+    kernels: Any,
+    A: StencilOperator | DiffusionOperator,
+    taps: Taps,
+    data: Tensor,
+    precondition: JacobiInverse | None,
+    batch: torch.Size,
+) -> Descent | None:
+    if not hasattr(kernels, "stencil_conjugate_gradients") or _is_for_torch(data[0].numel(), batch):
+        return None
+    scaling = data.new_ones(1, 1) if precondition is None else precondition.inverse
+    scaling = repeating(scaling, scaling.ndim - 1, batch)
+
+    def descend(x: Tensor, r: Tensor, goal: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        vectors, scalars = (v.reshape(-1, *A.grid) for v in (x, r)), (goal.reshape(-1), limit.reshape(-1))
+        x_new, status, steps = kernels.stencil_conjugate_gradients(taps, data, scaling, *vectors, *scalars)
+        return x_new.reshape(x.shape), status.reshape(goal.shape), steps.reshape(goal.shape)
+
+    return descend
+
+
+def _keeps_range(A: LinearOperator) -> bool:
+    """Whether Jacobi's method needs no projection onto the range of A."""
+    return not (isinstance(A, DiffusionOperator) and bool(A.is_singular.any()))
+
+
+def _is_for_torch(entries: int, batch: torch.Size) -> bool:
+    """Few large systems are for torch, which gives all threads to each."""
+    return entries > _CACHED and batch.numel() < torch.get_num_threads()

@@ -1,6 +1,18 @@
 """Inner loops, one file a backend, each equal to `reference` by test."""
 
-from solvers.kernels.dispatch import Kernels, kernels_for, use_backend
-from solvers.kernels.structures import Level, Levels, Links, Smoothing
+from solvers.kernels.dispatch import kernels_for, use_backend
+from solvers.kernels.reference import Reference
+from solvers.kernels.structures import Interpolation, Level, Levels, Links, Smoothing, Taps, repeating
 
-__all__ = ["Kernels", "Level", "Levels", "Links", "Smoothing", "kernels_for", "use_backend"]
+__all__ = [
+    "Interpolation",
+    "Level",
+    "Levels",
+    "Links",
+    "Reference",
+    "Smoothing",
+    "Taps",
+    "kernels_for",
+    "repeating",
+    "use_backend",
+]

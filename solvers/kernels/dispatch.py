@@ -3,31 +3,30 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-from solvers.kernels.structures import Levels, Links
+from solvers.errors import MissingPackageError
+from solvers.kernels.reference import Reference
 
-__all__ = ["Kernels", "kernels_for", "use_backend"]
+__all__ = ["kernels_for", "use_backend"]
 
-_BACKENDS = ("reference", "cpu")
+_BACKENDS = {"reference": "Reference", "cpu": "CPU", "gpu": "GPU"}
 _chosen: ContextVar[str | None] = ContextVar("solvers_backend", default=None)
-
-
-class Kernels(Protocol):
-    """What a backend offers; `solvers.kernels.reference` says what each function means."""
-
-    def apply(self, links: Links, u: Tensor) -> Tensor: ...
-    def correct(self, levels: Levels, r: Tensor) -> Tensor: ...
-    def full_multigrid(self, levels: Levels, b: Tensor, cycles: int) -> Tensor: ...
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Run all kernels in this block on one backend: "reference" (plain torch) or "cpu" (Numba).
+    """Run all kernels in this block on one backend: "reference" (plain torch), "cpu" (Numba) or "gpu" (Triton).
+
+    Raises
+    ------
+    ValueError, MissingPackageError
+        There is no such backend, or its package is not installed.
 
     Examples
     --------
@@ -36,6 +35,8 @@ def use_backend(name: str) -> Iterator[None]:
     """
     if name not in _BACKENDS:
         raise ValueError(f"backend {name!r}: expected one of {', '.join(_BACKENDS)}")
+    if name == "gpu" and not _has_triton():
+        raise MissingPackageError("backend 'gpu' needs the package triton: pip install 'sciml-pde[gpu]'")
     token = _chosen.set(name)
     try:
         yield
@@ -43,11 +44,26 @@ def use_backend(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def kernels_for(tensor: Tensor) -> Kernels:
-    """The backend for this tensor. Numba is imported on first use. No gradient flows through any kernel."""
-    name = _chosen.get()
-    if name is None:
-        plain = tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
-        # Under torch.func transforms there is no memory to hand to compiled loops.
-        name = "cpu" if plain and not torch._C._functorch.is_functorch_wrapped_tensor(tensor) else "reference"
-    return cast(Kernels, import_module(f"solvers.kernels.{name}"))
+def kernels_for(tensor: Tensor) -> Reference:
+    """The backend for this tensor. Numba and Triton are imported on first use. No gradient flows through any kernel."""
+    # Only the reference knows complex numbers; under torch.func transforms there is no memory to hand to other loops.
+    if tensor.dtype.is_complex or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return _backend("reference")
+    return _backend(_chosen.get() or _fastest(tensor.device.type))
+
+
+def _fastest(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    return "gpu" if device == "cuda" and _has_triton() else "reference"
+
+
+@cache
+def _backend(name: str) -> Reference:
+    backend: Reference = getattr(import_module(f"solvers.kernels.{name}"), _BACKENDS[name])()
+    return backend
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

@@ -1,25 +1,57 @@
-"""The plain data that kernels work on: the links of a grid operator, grid transfers, a multigrid hierarchy."""
+"""The plain data that kernels work on: links and taps of grid operators, grid transfers, a multigrid hierarchy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
+from types import EllipsisType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "AxisTransfer",
-    "Level",
-    "Levels",
-    "Links",
-    "Smoothing",
-    "axis_transfer",
-    "cubic_transfer",
-    "source_transfer",
-]
+from solvers.kernels.nesting import AxisTransfer
+
+__all__ = ["Interpolation", "Level", "Levels", "Links", "Smoothing", "Taps", "repeating", "windows"]
+
+Window = tuple[EllipsisType | slice, ...]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A stencil: y(i) = Σ_q sign_q · c_q(j) · x(i + shift_q), where j is i, or i + shift_q if `moved` says so.
+
+    The coefficients c_q = ``data[:, part_q]`` are given separately, ``(batch, parts, *grid)``. What lies outside the
+    grid is left out, or wraps around along a periodic axis.
+    """
+
+    shift: tuple[tuple[int, ...], ...]
+    part: tuple[int, ...]
+    sign: tuple[float, ...]
+    moved: tuple[bool, ...]
+    periodic: tuple[bool, ...]
+
+    @staticmethod
+    def forward(offsets: Sequence[tuple[int, ...]], periodic: Sequence[bool]) -> Taps:
+        """y(i) = Σ_q c_q(i) x(i + o_q)."""
+        count = len(offsets)
+        return Taps(tuple(offsets), tuple(range(count)), (1.0,) * count, (False,) * count, tuple(periodic))
+
+    @staticmethod
+    def adjoint(offsets: Sequence[tuple[int, ...]], periodic: Sequence[bool]) -> Taps:
+        """The transpose: y(i) = Σ_q c_q(i − o_q) x(i − o_q)."""
+        count, back = len(offsets), tuple(tuple(-step for step in offset) for offset in offsets)
+        return Taps(back, tuple(range(count)), (1.0,) * count, (True,) * count, tuple(periodic))
+
+    @staticmethod
+    def of_links(d: int) -> Taps:
+        """The operator of a `Links` in d dimensions, with its data as the coefficients."""
+        unit = [tuple(int(j == k) for j in range(d)) for k in range(d)]
+        there = tuple(step for e in unit for step in (e, tuple(-s for s in e)))
+        part = (d, *(k for k in range(d) for _ in range(2)))
+        return Taps(((0,) * d, *there), part, (1.0,) + (-1.0,) * 2 * d, (False,) + (False, True) * d, (True,) * d)
 
 
 @dataclass(frozen=True)
@@ -48,96 +80,66 @@ class Links:
         """Links whose batch, repeated, runs along the flattened batch `wanted`; `own` is its own batch."""
         if own == wanted[len(wanted) - len(own) :] or own.numel() == 1:
             return self
-        data = self.data.reshape(*own, *self.data.shape[1:]).expand(*wanted, *self.data.shape[1:])
-        return Links(data.reshape(-1, *self.data.shape[1:]))
+        return Links(repeating(self.data.reshape(*own, *self.data.shape[1:]), len(own), wanted))
+
+
+def repeating(data: Tensor, batch_ndim: int, wanted: torch.Size) -> Tensor:
+    """Data ``(*own, …)`` with its batch flattened to k, so that repeating k runs along the flattened batch `wanted`."""
+    own, rest = data.shape[:batch_ndim], data.shape[batch_ndim:]
+    if own != wanted[len(wanted) - len(own) :] and own.numel() != 1:
+        data, own = data.expand(*wanted, *rest), wanted
+    return data.reshape(own.numel(), *rest)
+
+
+def windows(grid: Sequence[int], shift: Sequence[int], periodic: Sequence[bool]) -> Iterator[tuple[Window, Window]]:
+    """Pairs of windows (here, there) with there = here + shift, which together cover all points that have one."""
+    axes = [_axis_windows(n, step, wraps) for n, step, wraps in zip(grid, shift, periodic, strict=True)]
+    for pairs in product(*axes):
+        yield (..., *(here for here, _ in pairs)), (..., *(there for _, there in pairs))
+
+
+def _axis_windows(n: int, step: int, wraps: bool) -> list[tuple[slice, slice]]:
+    shifts = [step] if not wraps else [step % n, step % n - n]
+    pairs = []
+    for shift in shifts:
+        low, high = max(0, -shift), min(n, n - shift)
+        if low < high:
+            pairs.append((slice(low, high), slice(low + shift, high + shift)))
+    return pairs
 
 
 @dataclass(frozen=True)
-class AxisTransfer:
-    """Interpolation along one axis: fine(i) = Σ_w weight[i, w] · coarse(index[i, w]); restriction is its transpose."""
+class Interpolation:
+    """Along one axis: fine(i) = (1 − w(i)) coarse(parent(i)) + w(i) coarse(other(i)), zero outside of the coarse grid.
 
-    index: Tensor
+    Cells: the parent of i is ⌊i/2⌋, the other its neighbour on i's side. Vertices: coarse vertices are the odd ones,
+    with w = 0, and an even one lies between the parent before and the other after it.
+    `weight` is ``(batch, *grid)`` on the grid that is finer along `axis`; `coarse` the number of points there.
+    """
+
     weight: Tensor
+    axis: int
     coarse: int
+    alignment: str
+    periodic: bool
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The finer grid."""
+        return tuple(self.weight.shape[1:])
 
     @cached_property
-    def matrix(self) -> Tensor:
-        """The same as a dense ``(fine, coarse)`` matrix, float64."""
-        dense = torch.zeros(self.index.shape[0], self.coarse, dtype=torch.float64)
-        return dense.scatter_add(1, self.index, self.weight)
-
-    @cached_property
-    def transposed(self) -> AxisTransfer:
-        """The table of the transpose: the (at most 4) fine points that each coarse point feeds."""
-        columns = self.matrix.T
-        order = columns.abs().argsort(dim=1, descending=True, stable=True)[:, :4]
-        return AxisTransfer(order, columns.gather(1, order), self.index.shape[0])
-
-
-def axis_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
-    """Linear interpolation from `coarse` points.
-
-    Cells: 3/4 of the parent, 1/4 of its neighbour. Vertices: the coincident point, or the mean of two.
-    Beyond a boundary the coarse function continues as `low` (`high`) times its boundary value: −1 odd, +1 even for
-    cells; 0 on a Dirichlet boundary vertex, 1 if it is free.
-    """
-    if alignment == "cell":
-        fine = torch.arange(2 * coarse)
-        parent = fine // 2
-        other = parent + 2 * (fine % 2) - 1
-        index = torch.stack([parent, other], 1)
-        weight = torch.tensor([0.75, 0.25], dtype=torch.float64).repeat(2 * coarse, 1)
-    else:
-        fine = torch.arange(2 * coarse + 1)
-        index = torch.stack([(fine - 1) // 2, fine // 2], 1)
-        weight = torch.full((2 * coarse + 1, 2), 0.5, dtype=torch.float64)
-    if periodic:
-        return AxisTransfer(index % coarse, weight, coarse)
-    weight = torch.where(index < 0, low * weight, torch.where(index >= coarse, high * weight, weight))
-    return AxisTransfer(index.clamp(0, coarse - 1), weight, coarse)
-
-
-def source_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
-    """The transfer whose transpose carries a right-hand side (integrals over cells) to the coarse grid.
-
-    A coarse cell integrates over its two halves; the transpose of linear interpolation would lose a quarter of the
-    source beside an odd boundary, where it belongs for residuals only.
-    """
-    if alignment == "vertex":
-        return axis_transfer(coarse, alignment, low, high, periodic)
-    return AxisTransfer(torch.arange(2 * coarse)[:, None] // 2, torch.ones(2 * coarse, 1, dtype=torch.float64), coarse)
-
-
-def cubic_transfer(coarse: int, alignment: str, low: float, high: float, periodic: bool) -> AxisTransfer:
-    """Cubic interpolation from `coarse` points, for the first guess of nested iteration; needs 4 points, else linear.
-
-    Cells: (−7, 105, 35, −5)/128 (Lagrange at quarter points); vertices: (−1, 9, 9, −1)/16 between points. Ghost points
-    are the odd (Dirichlet) or even (Neumann) reflection.
-    """
-    if coarse < 4:
-        return axis_transfer(coarse, alignment, low, high, periodic)
-    if alignment == "cell":
-        fine = torch.arange(2 * coarse)
-        side = 2 * (fine % 2) - 1
-        index = fine[:, None] // 2 + side[:, None] * torch.tensor([-1, 0, 1, 2])
-        weight = torch.tensor([-7.0, 105.0, 35.0, -5.0], dtype=torch.float64).repeat(2 * coarse, 1) / 128
-        mirror_low, mirror_high = -1 - index, 2 * coarse - 1 - index
-        signs = low, high
-    else:
-        fine = torch.arange(2 * coarse + 1)
-        index = (fine[:, None] - 1) // 2 + torch.tensor([-1, 0, 1, 2])
-        between = torch.tensor([-1.0, 9.0, 9.0, -1.0], dtype=torch.float64) / 16
-        coincident = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64)
-        weight = torch.where(fine[:, None] % 2 == 0, between, coincident)
-        # The boundary vertex itself (index −1, value 0) is dropped; beyond it the reflection is odd.
-        weight = torch.where((index == -1) | (index == coarse), 0 * weight, weight)
-        mirror_low, mirror_high = -2 - index, 2 * coarse - index
-        signs = -1.0, -1.0
-    if periodic:
-        return AxisTransfer(index % coarse, weight, coarse)
-    weight = torch.where(index < 0, signs[0] * weight, torch.where(index >= coarse, signs[1] * weight, weight))
-    index = torch.where(index < 0, mirror_low, torch.where(index >= coarse, mirror_high, index))
-    return AxisTransfer(index.clamp(0, coarse - 1), weight, coarse)
+    def relatives(self) -> tuple[Tensor, Tensor]:
+        """Index of parent and other of every fine index; `coarse` for outside."""
+        m, fine = self.coarse, torch.arange(self.grid[self.axis], device=self.weight.device)
+        if self.alignment == "cell":
+            parent = fine // 2
+            other = parent + 2 * (fine % 2) - 1
+        else:
+            parent, other = (fine - 1) // 2, fine // 2
+        if self.periodic:
+            return parent % m, other % m
+        return torch.where(parent < 0, m, parent), torch.where((other < 0) | (other > m), m, other)
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,14 @@ class Smoothing:
 
 @dataclass(frozen=True)
 class Level:
-    """One grid: its links and the transfers per axis to the next coarser one (none on the coarsest).
+    """One grid: its links and the transfers to the next coarser one (none on the coarsest).
 
-    `linear` serves corrections, `source` and `cubic` the right-hand sides and first guesses of nested iteration.
+    `steps` carry corrections, one axis after the other from fine to coarse; `source` and `cubic`, one for each axis,
+    the right-hand sides and first guesses of nested iteration.
     """
 
     links: Links
-    linear: tuple[AxisTransfer, ...] = ()
+    steps: tuple[Interpolation, ...] = ()
     source: tuple[AxisTransfer, ...] = ()
     cubic: tuple[AxisTransfer, ...] = ()
 

@@ -16,9 +16,12 @@ __all__ = ["over_batch"]
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def over_batch(loop: Callable[..., None], count: int, *arguments: Any) -> None:
-    """Call ``loop(begin, end, *arguments)`` on disjoint pieces of range(count), in parallel."""
-    workers = min(torch.get_num_threads(), count)
+def over_batch(loop: Callable[..., None], count: int, *arguments: Any, least: int = 1) -> None:
+    """Call ``loop(begin, end, *arguments)`` on disjoint pieces of range(count), in parallel.
+
+    No piece is shorter than `least`: less work than a thread takes to start is not worth one.
+    """
+    workers = min(torch.get_num_threads(), count // least)
     if workers < 2:
         loop(0, count, *arguments)
         return

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from solvers.errors import ShapeError, TagError
 from solvers.inverse import Inverse
-from solvers.kernels import Level, Levels, Smoothing, kernels_for
-from solvers.kernels.structures import axis_transfer, cubic_transfer, source_transfer
-from solvers.multigrid.coarsening import can_coarsen, coarsen
+from solvers.kernels import Interpolation, Level, Levels, Smoothing, kernels_for
+from solvers.kernels.nesting import cubic_transfer, identity_transfer, source_transfer
+from solvers.multigrid.coarsening import coarsen, coarsening_axes
 from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
 
@@ -40,7 +39,11 @@ class DampedJacobi:
 
 @dataclass(frozen=True)
 class GeometricMultigrid:
-    """V-cycles on grids that halve (Brandt 1977), with integrated coarse operators and R = Pᵀ.
+    """V-cycles (Brandt 1977) with interpolation weighted by the operator (de Zeeuw 1990), and R = Pᵀ.
+
+    Any number of points an axis will do, except that periodic ones must halve. Weak axes are coarsened later
+    (semi-coarsening), and cells without links (obstacles) are left alone. Coefficients may jump by any factor between
+    regions that are several cells wide; among single cells, a contrast above 1e3 asks for `RugeStuben`.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ class GeometricMultigrid:
     smoother
         `RedBlackGaussSeidel` or `DampedJacobi`.
     levels
-        Largest number of levels; None: down to 4 cells (3 vertices) an axis, or the first size that does not halve.
+        Largest number of levels; None: down to 4 cells (3 vertices) an axis, or to a periodic axis of odd length.
     dtype
         Precision of the hierarchy; None: the operator's. ``torch.float32`` inside a float64 CG costs no iterations.
 
@@ -77,7 +80,7 @@ class GeometricMultigrid:
         TagError
             `A` is not a `DiffusionOperator`.
         ShapeError
-            The grid stops halving before the dense solve is small.
+            A periodic axis of odd length, or `levels`, ends coarsening before the dense solve is small.
         """
         if not isinstance(A, DiffusionOperator):
             raise TagError(
@@ -85,22 +88,23 @@ class GeometricMultigrid:
             )
         same = self.dtype in (None, A.dtype)
         operator = A if same else A.replace(tuple(p.detach().to(self.dtype) for p in A.parameters()))
-        operators = [operator]
-        while operator.shape[0] > _COARSEST[A.alignment] ** len(A.grid) and can_coarsen(operator):
-            if self.levels is not None and len(operators) >= self.levels:
+        operators, steps = [operator], []
+        while operator.shape[0] > _COARSEST[A.alignment] ** len(A.grid):
+            axes = coarsening_axes(operator)
+            if not axes or (self.levels is not None and len(operators) >= self.levels):
                 break
-            operator = coarsen(operator)
+            step, operator = coarsen(operator, axes)
             operators.append(operator)
+            steps.append(step)
         if operator.shape[0] > _DENSE_LIMIT:
-            rule = "a power of two times a small number" if A.alignment == "cell" else "2^m − 1"
             raise ShapeError(
                 f"grid {A.grid}: coarsening stops at {operator.grid}, {operator.shape[0]} unknowns, too many for the "
-                f"dense coarsest solve (limit {_DENSE_LIMIT}); use {rule} points per axis ({A.alignment} alignment), "
-                "or no multigrid"
+                f"dense coarsest solve (limit {_DENSE_LIMIT}); allow more levels, and give periodic axes "
+                "a power of two times a small number of points"
             )
-        levels = tuple(_level(fine, coarse) for fine, coarse in pairwise(operators))
+        levels = tuple(_level(fine, step) for fine, step in zip(operators, steps, strict=False))
         smoothing = Smoothing(self.pre, self.post, self.smoother.omega)
-        data = Levels((*levels, Level(operator.links)), _inverse(operator.to_dense()), smoothing)
+        data = Levels((*levels, Level(operator.links)), _inverse(operator), smoothing)
         return MultigridHierarchy(A, operators, data)
 
 
@@ -176,14 +180,18 @@ class MultigridHierarchy(Inverse):
         return "\n".join(lines)
 
 
-def _level(fine: DiffusionOperator, coarse: DiffusionOperator) -> Level:
-    linear, source, cubic = [], [], []
-    for k, n in enumerate(coarse.grid):
-        low, high = (_reflection(fine, k, side) for side in (0, -1))
-        linear.append(axis_transfer(n, fine.alignment, low, high, fine.periodic[k]))
-        source.append(source_transfer(n, fine.alignment, low, high, fine.periodic[k]))
-        cubic.append(cubic_transfer(n, fine.alignment, low, high, fine.periodic[k]))
-    return Level(fine.links, tuple(linear), tuple(source), tuple(cubic))
+def _level(A: DiffusionOperator, steps: tuple[Interpolation, ...]) -> Level:
+    source, cubic = [], []
+    for k, n in enumerate(A.grid):
+        if any(step.axis == k for step in steps):
+            low, high = (_reflection(A, k, side) for side in (0, -1))
+            source.append(source_transfer(n, A.alignment, low, high, A.periodic[k]).to(A.device))
+            cubic.append(cubic_transfer(n, A.alignment, low, high, A.periodic[k]).to(A.device))
+        else:
+            same = identity_transfer(n).to(A.device)
+            source.append(same)
+            cubic.append(same)
+    return Level(A.links, steps, tuple(source), tuple(cubic))
 
 
 def _reflection(A: DiffusionOperator, axis: int, side: int) -> float:
@@ -194,20 +202,26 @@ def _reflection(A: DiffusionOperator, axis: int, side: int) -> float:
     return -1.0 if held else 1.0
 
 
-def _inverse(dense: Tensor) -> Tensor:
-    """Inverses ``(batch, n, n)``; the pseudo-inverse for matrices that Cholesky finds singular, NaN for NaN."""
-    n = dense.shape[-1]
-    matrices = dense.reshape(-1, n, n)
-    finite = matrices.isfinite().all(-1).all(-1)
-    identity = torch.eye(n, dtype=dense.dtype, device=dense.device)
-    safe = torch.where(finite[:, None, None], matrices, identity)
+def _inverse(A: DiffusionOperator) -> Tensor:
+    """Dense inverses ``(batch, n, n)``; generalised ones of singular matrices, NaN for NaN.
+
+    In double precision, of the matrix scaled to a unit diagonal: what is small because of a high contrast is not
+    taken for zero.
+    """
+    n = A.shape[0]
+    matrices = A.replace(tuple(p.detach().double() for p in A.parameters())).to_dense().reshape(-1, n, n)
+    finite = matrices.isfinite().all(-1).all(-1)[:, None, None]
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1)
+    scale = torch.where(diagonal > 0, diagonal.rsqrt(), 0)
+    scale = scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    identity = torch.eye(n, dtype=matrices.dtype, device=matrices.device)
+    safe = torch.where(finite, scale * matrices, identity)
     factor, info = torch.linalg.cholesky_ex(safe)
-    pivots = factor.diagonal(dim1=-2, dim2=-1)
-    small = 100 * n * torch.finfo(dense.dtype).eps
-    weak = (info != 0) | ~(pivots.amin(-1) ** 2 > small * safe.diagonal(dim1=-2, dim2=-1).amax(-1))
+    small = 100 * n * torch.finfo(safe.dtype).eps
+    weak = (info != 0) | ~(factor.diagonal(dim1=-2, dim2=-1).amin(-1) ** 2 > small)
     factor = torch.where(weak[:, None, None], identity, factor)
     inverse = torch.cholesky_inverse(factor)
     if bool(weak.any()):
         inverse[weak] = torch.linalg.pinv(safe[weak], rtol=small, hermitian=True)
-    inverse = 0.5 * (inverse + inverse.mT)
-    return torch.where(finite[:, None, None], inverse, torch.nan)
+    inverse = 0.5 * scale * (inverse + inverse.mT)
+    return torch.where(finite, inverse, torch.nan).to(A.dtype)

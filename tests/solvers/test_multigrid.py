@@ -20,8 +20,7 @@ from solvers import (
     poisson_operator,
     use_backend,
 )
-from solvers.kernels import cpu, reference
-from solvers.kernels.structures import axis_transfer, cubic_transfer
+from solvers.kernels.nesting import cubic_transfer, linear_transfer
 from solvers.multigrid.coarsening import coarsen
 
 SMOOTHERS = [RedBlackGaussSeidel(), DampedJacobi(0.7)]
@@ -39,39 +38,6 @@ def test_preconditioner_is_symmetric_positive_definite(grid, boundary, smoother)
     size = (u * M(u)).sum(-1)
     assert (size > 0).all()
     assert ((left - right).abs() <= 1e-12 * size).all()
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("smoother", SMOOTHERS, ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("case", ["cell", "periodic", "vertex"])
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_backends_are_equal(d, case, smoother, dtype):
-    """Every kernel of the CPU backend against the reference, batches repeated along a new axis included."""
-    n = 15 if case == "vertex" else 16
-    A = diffusion((n, n // 2 * 2 if case != "vertex" else 7, 8 if case != "vertex" else 7)[:d], (2,), dtype=dtype)
-    A = DiffusionOperator(A.faces, alignment="vertex") if case == "vertex" else A
-    A = diffusion(A.grid, (2,), "periodic", reaction=0.1, dtype=dtype) if case == "periodic" else A
-    M = GeometricMultigrid(pre=2, post=2, smoother=smoother).setup(A)
-    level = M.data.levels[0]
-    b, u = normal(6, *A.grid, dtype=dtype), normal(6, *A.grid, seed=1, dtype=dtype)
-    coarse = reference.restrict(level.linear, u)
-    tolerance = {torch.float64: 1e-12, torch.float32: 1e-4}[dtype]
-    for name, arguments in {
-        "apply": (level.links, u),
-        "residual": (level.links, b, u),
-        "jacobi": (level.links, b, u, 0.7),
-        "red_black": (level.links, b, u),
-        "restrict": (level.linear, u),
-        "prolong": (level.linear, coarse),
-        "correct": (M.data, b),
-        "full_multigrid": (M.data, b, 2),
-    }.items():
-        expected, found = (getattr(backend, name)(*arguments) for backend in (reference, cpu))
-        torch.testing.assert_close(
-            found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()), msg=name
-        )
-    reversed_sweeps = [backend.red_black(level.links, b, u, reverse=True) for backend in (reference, cpu)]
-    torch.testing.assert_close(*reversed_sweeps, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("hierarchy", [torch.float64, torch.float32], ids=str)
@@ -149,44 +115,75 @@ def test_coarsening_reproduces_the_coarse_laplacian(alignment, d):
     """In integrated form the Laplacian with t = h^(d−2) is coarsened to itself with H = 2h."""
     n = 8 if alignment == "cell" else 7
     fine, coarse = (poisson_operator((m,) * d, alignment) for m in (n, n // 2))
-    found = coarsen(fine).to_dense()
+    _, found = coarsen(fine, tuple(range(d)))
     interior = coarse.to_dense() * 2.0 ** (d - 2)
-    torch.testing.assert_close(found, interior)
+    torch.testing.assert_close(found.to_dense(), interior)
 
 
-@pytest.mark.parametrize("transfer", [axis_transfer, cubic_transfer])
+@pytest.mark.parametrize("transfer", [linear_transfer, cubic_transfer])
 @pytest.mark.parametrize("alignment", ["cell", "vertex"])
 def test_interpolation_reproduces_linear_functions_inside(alignment, transfer):
-    P = transfer(8, alignment, -1.0 if alignment == "cell" else 0.0, 1.0, False).matrix
-    fine, coarse = ((torch.arange(n, dtype=torch.float64) + (alignment == "cell") * 0.5) for n in (P.shape[0], 8))
+    n = 16 if alignment == "cell" else 17
+    P = transfer(n, alignment, -1.0 if alignment == "cell" else 0.0, 1.0, False).matrix
+    fine, coarse = ((torch.arange(n, dtype=torch.float64) + (alignment == "cell") * 0.5) for n in P.shape)
     line = P @ (coarse if alignment == "cell" else coarse + 1)
     expected = fine / 2 if alignment == "cell" else (fine + 1) / 2
     torch.testing.assert_close(line[4:-4], expected[4:-4])
 
 
 @settings(max_examples=15, deadline=None)
-@given(case=st.sampled_from([(1.0, 12), (10.0, 18), (1e2, 60), (1e4, 800)]), seed=st.integers(0, 100))
-def test_jumping_coefficients(case, seed):
-    """Random blocks: few iterations up to a contrast of ten, a working preconditioner beyond."""
-    contrast, most = case
-    blocks = torch.rand(8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) > 0.5
-    a = (1 + (contrast - 1) * blocks.double()).repeat_interleave(8, 0).repeat_interleave(8, 1)
+@given(exponent=st.integers(0, 8), cells=st.sampled_from([8, 16]), seed=st.integers(0, 100))
+def test_jumping_coefficients(exponent, cells, seed):
+    """Random blocks of 8 cells and more: the contrast, from 1 to 1e8, hardly matters."""
+    n = 64 // cells
+    blocks = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) > 0.5
+    a = torch.where(blocks, 10.0**exponent, 1.0).double().repeat_interleave(cells, 0).repeat_interleave(cells, 1)
     A = finite_volume_operator(a, (1 / 64, 1 / 64))
-    solution = linear_solve(A, normal(4096), CG(rtol=1e-8, max_iterations=most), GeometricMultigrid())
+    solution = linear_solve(A, normal(4096), CG(rtol=1e-8, max_iterations=30), GeometricMultigrid())
     assert solution.converged
 
 
-def test_obstacles():
-    """Cells cut off by zero links: no division by zero, the fluid part is solved."""
-    faces = [torch.ones(17, 16, dtype=torch.float64), torch.ones(16, 17, dtype=torch.float64)]
-    faces[0][5:10, 4:8] = 0
-    faces[1][5:9, 4:9] = 0
-    A = DiffusionOperator(faces)
-    b = normal(16, 16)
-    b[5:9, 4:8] = 0
-    solution = linear_solve(A, b.reshape(-1), CG(rtol=1e-10), GeometricMultigrid())
-    torch.testing.assert_close(A.mv(solution.value), b.reshape(-1), rtol=0, atol=1e-8)
-    assert solution.stats.iterations < 40
+@pytest.mark.parametrize("grid", [(33, 33), (50, 50), (101, 37), (7, 9, 11), (20, 33, 12), (3,), (1, 5)], ids=str)
+@pytest.mark.parametrize("alignment", ["cell", "vertex"])
+def test_any_number_of_points(alignment, grid):
+    """Grids need not halve: as many iterations as on the next one that does."""
+    A = poisson_operator(grid, alignment)
+    b = torch.from_numpy(np.random.default_rng(0).standard_normal(A.shape[0]))
+    solution = linear_solve(A, b, CG(rtol=1e-8), GeometricMultigrid())
+    assert solution.stats.iterations <= 12
+
+
+@pytest.mark.parametrize("ratio", [1, 4, 30, 1e3, 1e6])
+def test_anisotropy_is_met_by_semi_coarsening(ratio):
+    """Cells `ratio` times as long as wide."""
+    A = finite_volume_operator(torch.ones(64, 64, dtype=torch.float64), (1.0, ratio))
+    solution = linear_solve(A, normal(4096), CG(rtol=1e-8), GeometricMultigrid())
+    assert solution.stats.iterations <= 13
+
+
+def fluid_around_discs(n, seed):
+    """Links of a channel with solid discs: 0 at walls and in solids, held at the outlet."""
+    draw = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(*(torch.linspace(0, 1, n, dtype=torch.float64),) * 2, indexing="ij")
+    fluid = torch.ones(n, n, dtype=torch.float64)
+    for _ in range(6):
+        cx, cy, r = torch.rand(3, generator=draw).tolist()
+        fluid[(x - cx) ** 2 + (y - cy) ** 2 < (0.04 + 0.08 * r) ** 2] = 0
+    down, across = (torch.zeros(n + (k == 0), n + (k == 1), dtype=torch.float64) for k in range(2))
+    down[1:-1], across[:, 1:-1] = fluid[1:] * fluid[:-1], fluid[:, 1:] * fluid[:, :-1]
+    across[:, -1] = 2 * fluid[:, -1]
+    return DiffusionOperator([down, across]), fluid
+
+
+@pytest.mark.parametrize("n", [64, 97, 256])
+@pytest.mark.parametrize("seed", range(3))
+def test_obstacles(n, seed):
+    """Cells cut off by zero links: no division by zero, and the iterations of the empty channel, nearly."""
+    A, fluid = fluid_around_discs(n, seed)
+    b = (normal(n, n) * fluid).reshape(-1)
+    solution = linear_solve(A, b, CG(rtol=1e-8), GeometricMultigrid(), throw=False)
+    assert solution.converged
+    assert solution.stats.iterations <= 20
 
 
 def test_repr_lists_the_levels():

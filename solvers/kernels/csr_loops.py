@@ -1,0 +1,99 @@
+"""Compiled conjugate gradients on sparse matrices: Numba, one system at a time, three passes over its vectors a step.
+
+As in `solvers.kernels.loops` the functions release the lock, and nothing is imported from another file of loops,
+because Numba's cache would not notice changes there.
+"""
+
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from solvers.kernels.packing import Systems
+
+__all__ = ["conjugate_gradients_batch"]
+
+Array = np.ndarray[Any, Any]
+compiled = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"}, error_model="numpy")
+
+
+@compiled
+def conjugate_gradients_batch(
+    begin: int, end: int, crow: Array, col: Array, values: Array, scaling: Array, systems: Systems
+) -> None:
+    """Steps of `solvers.CG` with z = scaling · r; matrices ``(k, nnz)`` and scalings ``(k, n)`` repeat over the batch.
+
+    The pattern is unsigned, so that no index is tested for being negative.
+    """
+    size, dtype = systems.residual.shape[1], systems.residual.dtype
+    p, q = np.empty(size, dtype), np.empty(size, dtype)
+    for s in range(begin, end):
+        if systems.limit[s] == 0:
+            continue
+        a, d = values[s % values.shape[0]], scaling[s % scaling.shape[0]]
+        x, r, steps = systems.x[s], systems.residual[s].copy(), 0
+        p[:] = 0
+        rz, rr = 0.0, 0.0
+        for k in range(size):
+            rz += d[k] * r[k] * r[k]
+        beta = 0.0
+        while True:
+            turn(d, r, beta, p)
+            curvature = product(crow, col, a, p, q)
+            systems.status[s] = verdict(rz, curvature)
+            if systems.status[s] >= 0:
+                break
+            new_rz, rr = step(rz / curvature, p, q, d, x, r)
+            steps, beta, rz = steps + 1, new_rz / rz, new_rz
+            if not np.sqrt(rr) > systems.goal[s] or steps == systems.limit[s]:
+                break
+        systems.steps[s] = steps
+
+
+@compiled
+def turn(d: Array, r: Array, beta: float, p: Array) -> None:
+    """p = d r + beta p."""
+    beta = p.dtype.type(beta)
+    for k in range(p.size):
+        p[k] = d[k] * r[k] + beta * p[k]
+
+
+@compiled
+def product(crow: Array, col: Array, a: Array, p: Array, q: Array) -> float:
+    """q = A p; returns ⟨p, q⟩."""
+    total = 0.0
+    for i in range(p.size):
+        entry = a.dtype.type(0)
+        for k in range(crow[i], crow[i + 1]):
+            entry += a[k] * p[col[k]]
+        q[i] = entry
+        total += p[i] * entry
+    return total
+
+
+@compiled
+def verdict(rz: float, curvature: float) -> int:
+    """Codes of `solvers.status.Status`; −1 to go on."""
+    if not (np.isfinite(rz) and np.isfinite(curvature)):
+        return 6
+    if rz <= 0:
+        return 8
+    return 3 if curvature <= 0 else -1
+
+
+@compiled
+def step(length: float, p: Array, q: Array, d: Array, x: Array, r: Array) -> tuple[float, float]:
+    """x += length p, r −= length q; returns ⟨r, d r⟩ and ⟨r, r⟩."""
+    length = p.dtype.type(length)
+    rz, rr = 0.0, 0.0
+    for k in range(p.size):
+        x[k] += length * p[k]
+        r[k] -= length * q[k]
+        square = r[k] * r[k]
+        rz += d[k] * square
+        rr += square
+    return rz, rr
