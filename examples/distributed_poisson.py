@@ -13,6 +13,7 @@ from solvers import (
     BlockPreconditioner,
     DistributedStencil,
     GeometricMultigrid,
+    SingleReductionCG,
     SuperLU,
     finite_volume_operator,
     linear_solve,
@@ -41,7 +42,7 @@ def distributed() -> tuple[torch.Tensor, torch.Tensor, int]:
     a = coefficient()
     A = DistributedStencil.from_global(finite_volume_operator(a, spacing=1 / N))
     b = A.scatter(torch.ones(N * N, dtype=torch.float64))
-    solution = linear_solve(A, b, CG(rtol=1e-12), BlockPreconditioner(SuperLU()))
+    solution = linear_solve(A, b, SingleReductionCG(rtol=1e-12), BlockPreconditioner(SuperLU()))
     # The loss is the sum over the processes, each of which knows its part and calls backward.
     solution.value.square().sum().backward()
     # a was given to all processes whole, and each has the gradient of the planes it used.

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from solvers.errors import SolveError
-from solvers.implicit import solve_differentiably
 from solvers.inverse import Inverse, Preconditioner
 from solvers.krylov import CG
 from solvers.nullspace import DeflatedInverse, DeflatedOperator, orthonormal
-from solvers.operators.linear_operator import LinearOperator, columns_first, is_differentiated
+from solvers.operators.linear_operator import LinearOperator
+from solvers.operators.product_rule import columns_first, is_differentiated
 from solvers.solution import Solution, Stats
 from solvers.solver import Outcome, Solver
 from solvers.status import Status
@@ -132,7 +132,7 @@ def linear_solve(
     state.solver.check(A, state.inverse)
     run = _Run(state, adjoint_solver, throw, project_rhs, x0, perf_counter() - began)
     differentiable = is_differentiated(b, *A.parameters())
-    value = solve_differentiably(A, b, run.forward, run.again) if differentiable else run.forward(A, b)
+    value = state.solver.differentiably(A, b, run.forward, run.again) if differentiable else run.forward(A, b)
     return replace(run.solutions[0], value=value.movedim(0, -1) if columns else value)
 
 
@@ -168,7 +168,7 @@ class _Run:
     @torch.no_grad()
     def again(self, A: LinearOperator, g: Tensor, flipped: bool) -> Tensor:
         """Solve for a derivative. A failure raises, or makes the gradient of that system NaN: never silently wrong."""
-        solver, inverse = self.adjoint_solver or self.state.solver, self.state.inverse
+        solver, inverse = self.adjoint_solver or self.state.solver.for_derivatives(), self.state.inverse
         if flipped and inverse is not None:
             inverse = inverse.H
         outcome = solver.solve(A, A.project(g), inverse, None)

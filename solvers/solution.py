@@ -97,28 +97,37 @@ _DIAGNOSES: dict[Status, tuple[type[SolveError], str, str]] = {
     Status.MAX_ITERATIONS: (
         NotConverged,
         "the iteration limit came before the tolerance",
-        "Raise max_iterations, loosen rtol, or give a preconditioner (GeometricMultigrid for grids).",
+        "Raise max_iterations (and the restart of GMRES), loosen rtol, or give a preconditioner (GeometricMultigrid "
+        "for grids).",
     ),
     Status.STAGNATION: (
         NotConverged,
         "the true residual stopped falling although the recurrence claims convergence",
-        "Loosen rtol or solve in float64: the tolerance is below what this precision reaches on this matrix.",
+        "Loosen rtol, solve in float64 or precondition: the tolerance is below what this precision reaches on this "
+        "matrix.",
     ),
-    Status.BREAKDOWN: (Breakdown, "the recurrence broke down", "Change x0 or the preconditioner."),
+    Status.BREAKDOWN: (
+        Breakdown,
+        "the recurrence broke down: it would have to divide by zero",
+        "Use GMRES (MINRES if the matrix is symmetric), or change x0 or the preconditioner.",
+    ),
     Status.INDEFINITE: (
         Indefinite,
         "the matrix is not positive definite",
-        "CG needs a symmetric positive definite matrix: check the sign of the operator and of its reaction term.",
+        "Check the sign of the operator and of its reaction term; if it is meant to be indefinite, use MINRES "
+        "(symmetric) or GMRES.",
     ),
     Status.PRECONDITIONER_INDEFINITE: (
         Indefinite,
         "the preconditioner is not positive definite",
-        "Use as many post- as pre-smoothing sweeps of a symmetric smoother, or none.",
+        "Check that the matrix itself is; use as many post- as pre-smoothing sweeps of a symmetric smoother; or use "
+        "GMRES, which takes any preconditioner.",
     ),
     Status.SINGULAR: (
         Singular,
-        "the matrix is singular and the right-hand side is not in its range",
-        "Subtract from b its component in the kernel (for Neumann and periodic problems: its mean).",
+        "the matrix is (nearly) singular and no solution was found: probably the right-hand side is not in its range",
+        "Subtract from b its component in the kernel (for Neumann and periodic problems: its mean), or use NormalCG "
+        "for a least-squares solution.",
     ),
     Status.NONFINITE_INPUT: (
         NonFinite,
@@ -128,6 +137,7 @@ _DIAGNOSES: dict[Status, tuple[type[SolveError], str, str]] = {
     Status.NONFINITE_ITERATE: (
         NonFinite,
         "an iterate overflowed",
-        "Check the scaling of the operator and that the preconditioner returns finite values.",
+        "Check the scaling of the operator and that the preconditioner returns finite values; Richardson diverges if "
+        "omega is too large.",
     ),
 }

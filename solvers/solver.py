@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from solvers.errors import TagError
+from solvers.implicit import Solve, solve_differentiably
 from solvers.inverse import Inverse, Preconditioner
 from solvers.operators.linear_operator import LinearOperator
 
@@ -53,6 +54,17 @@ class Solver(ABC):
         Never raises for a system that fails: its status says so, and the other systems are solved.
         Called outside of autograd. Systems whose b, x or A is not finite end with ``NONFINITE_INPUT`` and NaN.
         """
+
+    def differentiably(self, A: LinearOperator, b: Tensor, forward: Solve, again: Solve) -> Tensor:
+        """The solution as autograd follows it, from the equation that defines it: A x = b.
+
+        `forward` computes it for the given A and b; `again` solves what differentiation asks for.
+        """
+        return solve_differentiably(A, b, forward, again)
+
+    def for_derivatives(self) -> Solver:
+        """The solver of the systems that differentiation asks for."""
+        return self
 
 
 def require_tag(A: LinearOperator, tag: str, solver: str, mend: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import torch
 import torch.distributed as dist
@@ -13,9 +12,11 @@ from solvers.distributed.exchange import HaloExchange
 from solvers.distributed.operator import DistributedOperator
 from solvers.distributed.partition import Partition
 from solvers.distributed.reductions import agree
-from solvers.errors import DTypeError, PatternError, ScimlError, ShapeError
-from solvers.operators.csr import CSROperator, CSRPattern
-from solvers.operators.linear_operator import DTYPES
+from solvers.errors import DeviceError, DTypeError, PatternError, ScimlError, ShapeError
+from solvers.operators.csr import CSROperator
+from solvers.operators.csr_pattern import CSRPattern, row_pointers
+from solvers.operators.kept import Kept
+from solvers.operators.linear_operator import DTYPES, closed
 
 __all__ = ["DistributedCSR", "DistributedPattern"]
 
@@ -35,7 +36,7 @@ class DistributedPattern:
         self.partition = partition
         error = None
         try:
-            wanted = self._split(crow.long(), col.long())
+            wanted = self._split(crow, col)
         except ScimlError as mistake:
             error, wanted = mistake, col.new_empty(0)
         agree(error, partition.group)
@@ -49,6 +50,11 @@ class DistributedPattern:
                 f"crow {tuple(crow.shape)} and col {tuple(col.shape)}: process {self.partition.rank} owns {count} rows "
                 f"and needs crow ({count + 1},) and a one-dimensional col"
             )
+        if crow.device != col.device:
+            raise DeviceError(f"crow on {crow.device}, col on {col.device}: move them to one device")
+        if any(part.is_floating_point() or part.is_complex() for part in (crow, col)):
+            raise DTypeError(f"crow of {crow.dtype} and col of {col.dtype}: expected integers")
+        crow, col = crow.long(), col.long()
         if int(crow[0]) != 0 or int(crow[-1]) != col.numel() or bool((crow[1:] < crow[:-1]).any()):
             raise PatternError(f"crow must rise from 0 to the number of local entries, {col.numel()}")
         if col.numel() and not 0 <= int(col.min()) <= int(col.max()) < total:
@@ -150,8 +156,12 @@ class DistributedCSR(DistributedOperator):
             )
         if values.dtype not in DTYPES:
             raise DTypeError(f"values of dtype {values.dtype}: expected float32, float64, complex64 or complex128")
+        if values.device != pattern.row.device:
+            raise DeviceError(
+                f"values on {values.device}, rows and halo on {pattern.row.device}: build the operator on one device"
+            )
         self.pattern, self.values, self.partition = pattern, values, pattern.partition
-        self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
+        self.tags, self._kept = closed(tags), Kept(values)
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -174,25 +184,23 @@ class DistributedCSR(DistributedOperator):
     def local_block(self) -> CSROperator:
         return CSROperator.from_pattern(self.pattern.interior, self.values[..., self.pattern.inside], self.tags)
 
-    @cached_property
     def _parts(self) -> tuple[CSROperator, CSROperator]:
-        """The products' own copies of the values, in two pieces (detached)."""
+        """The interior and the outer part, detached."""
         values, pattern = self.values.detach(), self.pattern
         inner = CSROperator.from_pattern(pattern.interior, values[..., pattern.inside])
         return inner, CSROperator.from_pattern(pattern.outer, values[..., pattern.outside])
 
     def _mv(self, x: Tensor) -> Tensor:
-        interior, outer = self._parts
+        interior, outer = self._kept.get("parts", None, self._parts)
         halo = self.pattern.exchange.start(x)
         y = interior._mv(x)
         return y.add_(outer._mv(halo()))
 
     def _rmv(self, x: Tensor) -> Tensor:
-        interior, outer = self._parts
+        interior, outer = self._kept.get("parts", None, self._parts)
         added = self.pattern.exchange.start_adjoint(outer._rmv(x))
         return added(interior._rmv(x))
 
 
 def _pattern(row: Tensor, col: Tensor, shape: tuple[int, int]) -> CSRPattern:
-    counts = torch.bincount(row, minlength=shape[0])
-    return CSRPattern(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), col, shape)
+    return CSRPattern(row_pointers(torch.bincount(row, minlength=shape[0])), col, shape)

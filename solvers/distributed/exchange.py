@@ -12,7 +12,7 @@ from torch import Tensor
 
 from solvers.distributed.partition import Partition
 from solvers.distributed.reductions import meeting_device
-from solvers.operators.linear_operator import is_differentiated
+from solvers.operators.product_rule import is_differentiated
 
 __all__ = ["HaloExchange"]
 

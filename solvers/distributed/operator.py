@@ -75,10 +75,6 @@ class DistributedOperator(LinearOperator):
             "matrix; use local_block().to_dense(), or a Krylov method instead of a dense solver"
         )
 
-    def __repr__(self) -> str:
-        local, whole = self.partition.count, self.partition.total
-        return (
-            super()
-            .__repr__()
-            .replace(f"({local} × {local}", f"({whole} × {whole}, {local} rows on process {self.partition.rank}", 1)
-        )
+    @property
+    def contents(self) -> str:
+        return f"rows from {self.partition.begin} of {self.partition.total}, "

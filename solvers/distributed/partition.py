@@ -12,7 +12,7 @@ from torch import Tensor
 
 from solvers.distributed.reductions import agree, all_sum, largest, meeting_device, require_processes
 from solvers.errors import DistributedError, PatternError, ShapeError
-from solvers.operators.linear_operator import is_differentiated
+from solvers.operators.product_rule import is_differentiated
 
 __all__ = ["Partition"]
 

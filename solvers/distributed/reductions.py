@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from solvers.errors import DistributedError
-from solvers.operators.linear_operator import is_differentiated
+from solvers.operators.product_rule import is_differentiated
 
 __all__ = ["agree", "all_sum", "everywhere", "largest", "meeting_device", "require_processes"]
 

@@ -131,7 +131,7 @@ class Slabs:
         periodic: Sequence[bool],
         device: torch.device,
     ) -> None:
-        self.offsets, self.planes, self.grid = offsets, planes, (planes.count, *rest)
+        self.offsets, self.planes, self.grid, self.device = offsets, planes, (planes.count, *rest), device
         alone = planes.count == planes.total
         #: Whether the slab wraps around by itself: along the first axis only if it is the whole grid.
         self.periodic = (periodic[0] and alone, *periodic[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import torch
 import torch.distributed as dist
@@ -13,9 +12,11 @@ from solvers.distributed.operator import DistributedOperator
 from solvers.distributed.partition import Partition
 from solvers.distributed.reductions import agree
 from solvers.distributed.slabs import Cut, Slabs
-from solvers.errors import ScimlError, ShapeError
+from solvers.errors import DeviceError, ScimlError, ShapeError
 from solvers.operators.csr import CSROperator
 from solvers.operators.diffusion import DiffusionOperator
+from solvers.operators.kept import Kept
+from solvers.operators.linear_operator import closed
 from solvers.operators.stencil import StencilOperator
 
 __all__ = ["DistributedStencil"]
@@ -111,8 +112,12 @@ class DistributedStencil(DistributedOperator):
         return cls(stencil.offsets, local, planes, stencil.periodic, stencil.tags)
 
     def _set(self, slabs: Slabs, coefficients: Tensor, tags: Iterable[str]) -> None:
+        if coefficients.device != slabs.device:
+            raise DeviceError(
+                f"coefficients on {coefficients.device}, halo on {slabs.device}: build the operator on one device"
+            )
         self.slabs, self.coefficients, self.partition = slabs, coefficients, slabs.partition
-        self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
+        self.tags, self._kept = closed(tags), Kept(coefficients)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -150,14 +155,13 @@ class DistributedStencil(DistributedOperator):
         """The local planes on their own, with the value zero on all others."""
         return StencilOperator(self.slabs.offsets, coefficients, self.slabs.periodic, self.tags)
 
-    @cached_property
     def _parts(self) -> tuple[StencilOperator, list[tuple[Cut, StencilOperator]]]:
         """The slab, and what reaches across each cut (detached)."""
         coefficients = self.coefficients.detach()
         return self._slab(coefficients), [(cut, cut.operator(coefficients)) for cut in self.slabs.cuts]
 
     def _mv(self, x: Tensor) -> Tensor:
-        slab, across = self._parts
+        slab, across = self._kept.get("parts", None, self._parts)
         halo = self.slabs.exchange.start(x)
         y = slab._mv(x)
         received = halo()
@@ -166,7 +170,7 @@ class DistributedStencil(DistributedOperator):
         return y
 
     def _rmv(self, x: Tensor) -> Tensor:
-        slab, across = self._parts
+        slab, across = self._kept.get("parts", None, self._parts)
         batch = torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
         duals = x.new_zeros(*batch, self.slabs.halo_size)
         for cut, operator in across:

@@ -8,6 +8,7 @@ from solvers.krylov.flexible_gmres import FGMRES
 from solvers.krylov.gmres import GMRES
 from solvers.krylov.iteration import Iteration, KrylovSolver
 from solvers.krylov.minres import MINRES
+from solvers.krylov.normal_cg import NormalCG
 from solvers.krylov.richardson import Richardson
 from solvers.krylov.single_reduction import SingleReductionCG
 
@@ -21,6 +22,7 @@ __all__ = [
     "FlexibleCG",
     "Iteration",
     "KrylovSolver",
+    "NormalCG",
     "Richardson",
     "SingleReductionCG",
 ]

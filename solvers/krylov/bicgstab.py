@@ -87,7 +87,7 @@ class BiCGStab(KrylovSolver):
     >>> import torch
     >>> from solvers import CSROperator, linear_solve
     >>> A = CSROperator.from_dense(torch.tensor([[2.0, 1.0], [-1.0, 3.0]], dtype=torch.float64))
-    >>> linear_solve(A, torch.tensor([3.0, 2.0], dtype=torch.float64), BiCGStab()).value
+    >>> linear_solve(A, torch.tensor([3.0, 2.0], dtype=torch.float64), BiCGStab()).value.round(decimals=8)
     tensor([1., 1.], dtype=torch.float64)
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from solvers.implicit import Solve
 from solvers.inverse import Inverse, Preconditioner
 from solvers.operators.linear_operator import LinearOperator
 from solvers.solver import Outcome, Solver
@@ -44,6 +45,12 @@ class Fallback(Solver):
 
     def setup(self, A: LinearOperator, preconditioner: Preconditioner | None) -> Inverse | None:
         return self.first.setup(A, preconditioner)
+
+    def differentiably(self, A: LinearOperator, b: Tensor, forward: Solve, again: Solve) -> Tensor:
+        return self.second.differentiably(A, b, forward, again)
+
+    def for_derivatives(self) -> Solver:
+        return Fallback(self.first.for_derivatives(), self.second.for_derivatives())
 
     @torch.no_grad()
     def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:

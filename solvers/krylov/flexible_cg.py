@@ -29,7 +29,7 @@ class FlexibleConjugateGradients(Iteration):
         A, moving, window = self.A, self.status == RUNNING, self.solver.window
         P = r.new_zeros(*r.shape[:-1], window, r.shape[-1])
         AP = torch.zeros_like(P)
-        weight = torch.zeros_like(P[..., 0].real)  # 1 / ⟨p, A p⟩ of each direction; 0 for those not there yet
+        weight = self.goal.new_zeros(*r.shape[:-1], window)  # 1 / ⟨p, A p⟩ of each direction; 0 for those not there yet
         pAp = torch.ones_like(self.goal)
         pr = torch.ones_like(self.goal, dtype=r.dtype)
         for step in range(1, self.max_iterations + 1):

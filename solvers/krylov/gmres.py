@@ -13,7 +13,7 @@ from solvers.status import Status
 
 __all__ = ["GMRES", "GeneralizedMinimalResiduals", "combination"]
 
-#: A new basis vector this many times rounding was in the span of the others.
+#: What is this many times rounding, relative to what it was computed from, counts as zero.
 _NOISE = 100
 
 
@@ -27,43 +27,52 @@ class GeneralizedMinimalResiduals(Iteration):
     solver: GMRES
 
     def descend(self, r: Tensor) -> None:
-        moving = self.status == RUNNING
+        moving, size = self.status == RUNNING, self.A.norm(r)
+        self.largest = torch.zeros_like(size)  # ‖A M v‖ so far: what the entries of H are small against
         while moving.any():
-            moving, broken = self.cycle(r, moving)
-            if (moving | broken).any():
-                r, residual = self.true_residual()
-                self.end(broken & (residual > 1.01 * self.goal), Status.SINGULAR)
+            x, before = self.x, size
+            moving, doubtful = self.cycle(r, size, moving)
+            if not (moving | doubtful).any():
+                return
+            r, size = self.true_residual()
+            # A singular matrix leaves a residual that no cycle reduces; x would only grow along its kernel.
+            stuck = doubtful & (size > 1.01 * self.goal) & (size > 0.99 * before)
+            self.end(stuck, Status.SINGULAR)
+            self.x = torch.where(stuck & (size > before), x, self.x)
+            moving = moving & ~stuck
 
-    def cycle(self, r: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
-        """At most `restart` steps of the systems `moving` from the residual r.
+    def cycle(self, r: Tensor, size: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
+        """At most `restart` steps of the systems `moving` from the residual r of this size.
 
-        Returns the systems whose next cycle must begin, and those whose space is exhausted by a singular matrix.
+        Returns the systems that need another cycle, and those whose A M seems singular on this space.
         """
-        A, length = self.A, min(self.solver.restart, r.shape[-1])
-        residual = A.norm(r)
-        eps = _NOISE * torch.finfo(r.dtype).eps
+        length, residual = min(self.solver.restart, self.A.global_shape[1]), size
         V = r.new_empty(length + 1, *r.shape)
-        V[0] = torch.where(moving, r / residual, 0)
-        small = _HessenbergSystem(residual, length, r.dtype)
-        going, broken = moving, torch.zeros_like(moving)
+        V[0] = torch.where(moving, r / size, 0)
+        small = _HessenbergSystem(size, length, r.dtype)
+        eps = torch.finfo(r.dtype).eps
+        noise = _NOISE * eps
+        going, doubtful = moving, torch.zeros_like(moving)
         for j in range(length):
-            w = self.apply(self.direction(V, j))
-            size = A.norm(w)
-            w, h = self.orthogonalised(w, V[: j + 1].movedim(0, -2))
-            height = A.norm(w)
-            in_span = height <= eps * size
+            w, h = self.orthogonalised(self.apply(self.direction(V, j)), V[: j + 1].movedim(0, -2))
+            height = self.A.norm(w)
+            product_size = torch.hypot(torch.linalg.vector_norm(h, dim=-1, keepdim=True), height)
+            self.largest = torch.where(going, torch.maximum(self.largest, product_size), self.largest)
+            if j == 0:  # to √eps, because a residual does not show a part of that relative size
+                in_kernel = moving & (product_size <= eps**0.5 * self.largest)
             pivot = small.append(j, h, height)
-            failed = going & in_span & (pivot <= eps * size)
-            small.rotate(j, height, pivot, going & ~failed)
-            residual = torch.where(going & ~failed, small.residual(j), residual)
-            broken = broken | failed
-            going = self.stepped(going, residual) & ~in_span
+            doubtful = doubtful | (going & (pivot <= noise * self.largest))
+            small.rotate(j, height, pivot, going & ~doubtful)
+            residual = torch.where(going & ~doubtful, small.residual(j), residual)
+            # A product in the span of the basis ends the space: with the solution in it, unless H is singular.
+            going = self.stepped(going, residual) & ~doubtful & (height > noise * product_size)
             V[j + 1] = torch.where(going, w / height, 0)
             if self.is_over(j + 1, going):
                 break
-        self.x += self.combine(V[: j + 1], small.solution(j + 1))
-        unfinished = moving & ~broken & (residual > self.goal) & (self.iterations < self.max_iterations)
-        return unfinished, broken
+        y = small.solution(j + 1)
+        self.x = self.x + self.combine(V[: j + 1], y)
+        doubtful = doubtful | in_kernel | (moving & (small.amplification(y) * noise * self.largest >= 1))
+        return moving & (residual > self.goal) & (self.iterations < self.max_iterations), doubtful
 
     def direction(self, V: Tensor, j: int) -> Tensor:
         """M v of the last basis vector."""
@@ -122,6 +131,11 @@ class _HessenbergSystem:
         """Y of the first `size` columns."""
         rhs = self.rhs[..., :size, None]
         return torch.linalg.solve_triangular(self.R[..., :size, :size], rhs, upper=True).squeeze(-1)
+
+    def amplification(self, y: Tensor) -> Tensor:
+        """‖y‖ / ‖rhs‖, at most 1 / the smallest singular value of R."""
+        y_norm, rhs_norm = (torch.linalg.vector_norm(v, dim=-1, keepdim=True) for v in (y, self.rhs))
+        return torch.where(rhs_norm > 0, y_norm / rhs_norm, 0)
 
 
 def combination(basis: Tensor, y: Tensor) -> Tensor:

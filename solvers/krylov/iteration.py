@@ -54,11 +54,13 @@ class KrylovSolver(Solver):
     is_flexible: ClassVar[bool] = False
     #: The preconditioner must be Hermitian positive definite.
     needs_spd_inverse: ClassVar[bool] = False
+    #: Rectangular operators are not served.
+    needs_square: ClassVar[bool] = True
 
     def check(self, A: LinearOperator, inverse: Inverse | None) -> None:
         name = type(self).__name__
         self.tolerance(A.dtype)
-        if A.shape[0] != A.shape[1]:
+        if self.needs_square and A.shape[0] != A.shape[1]:
             raise TagError(f"{A!r} is not square, as {name} needs: use NormalCG for least squares")
         if inverse is None:
             return
@@ -84,12 +86,14 @@ class KrylovSolver(Solver):
 
     @torch.no_grad()
     def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:
-        """Works on b / max|b|, so that the result is homogeneous in b from 1e-30 to 1e+30."""
-        scale = A.largest(b)
-        finite = scale.isfinite() & A.is_finite().unsqueeze(-1)
+        """Works on b of size one, so that the result is homogeneous in b from 1e-30 to 1e+30."""
+        size = A.largest(b)
+        finite = size.isfinite() & A.is_finite().unsqueeze(-1)
         if x is not None:
             finite = finite & A.largest(x).isfinite()
-        scale = torch.where(finite & (scale > 0), scale, 1)
+        # A power of two, by which nothing is rounded: the residual that was reached is that of the scaled x, too.
+        power = torch.ldexp(torch.ones_like(size), torch.frexp(size).exponent - 1)
+        scale = torch.where(finite & (size > 0), power, 1)
         b = torch.where(finite, b, 0) / scale
         nonzero = A.norm(b) > 0
         guess = b.new_zeros(*b.shape[:-1], A.shape[1])

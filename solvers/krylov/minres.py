@@ -25,11 +25,29 @@ class MinimalResiduals(Iteration):
 
     Rotations (c, s) make the tridiagonal matrix of `_Lanczos` triangular, with γ on the diagonal and δ, ε above it.
     The directions w = (M v − δ w⁻ − ε w⁼) / γ are kept without their factor 1/γ.
+
+    A residual with ‖A r‖ ≤ √eps ‖A‖ ‖r‖ is (almost) in the kernel of A: the recurrence knows no more, and beyond it x
+    would grow along the kernel. Such a system begins again; if its true residual does not fall then, A is singular.
     """
 
+    suspect: Tensor | None = None
+
     def descend(self, r: Tensor) -> None:
+        if self.suspect is None:
+            self.suspect = self.iterate(r, torch.finfo(r.dtype).eps ** 0.5)
+            return
+        suspect = self.suspect & (self.status == RUNNING)
+        x, before = self.x.clone(), self.A.norm(r)
+        self.iterate(r, 0.0)
+        _, after = self.true_residual()
+        stuck = suspect & (after > 1.01 * self.goal) & (after > 0.99 * before)
+        self.end(stuck, Status.SINGULAR)
+        self.x = torch.where(stuck, x, self.x)
+
+    def iterate(self, r: Tensor, threshold: float) -> Tensor:
+        """Descend; the systems that stopped because ‖A r‖ ≤ threshold ‖A‖ ‖r‖."""
         lanczos = _Lanczos(self, r)
-        moving, eta, noise = lanczos.moving, lanczos.beta, lanczos.noise
+        moving, eta = lanczos.moving, lanczos.beta
         w, w_old = torch.zeros_like(r), torch.zeros_like(r)
         c = c_old = torch.ones_like(eta)
         s = s_old = per_gamma = per_gamma_old = largest = torch.zeros_like(eta)
@@ -40,8 +58,8 @@ class MinimalResiduals(Iteration):
             gamma_bar = c * alpha - c_old * s * below
             gamma, delta, epsilon = torch.hypot(gamma_bar, beta), s * alpha + c_old * c * below, s_old * below
             largest = torch.maximum(largest, gamma)
-            # √(γ̄² + (c β)²) is ‖A r‖ / ‖r‖ of the residual before this step: a singular matrix does not reduce it.
-            in_kernel = in_kernel | (moving & (torch.hypot(gamma_bar, c * beta) <= noise * largest))
+            # √(γ̄² + (c β)²) is ‖A r‖ / ‖r‖ of the residual before this step.
+            in_kernel = in_kernel | (moving & (torch.hypot(gamma_bar, c * beta) <= threshold * largest))
             moving = moving & ~in_kernel & gamma.isfinite()
             c_old, s_old = c, s
             c, s = torch.where(moving, gamma_bar / gamma, c), torch.where(moving, beta / gamma, s)
@@ -56,7 +74,7 @@ class MinimalResiduals(Iteration):
             if self.is_over(step, moving):
                 break
         lanczos.diagnose()
-        self.end(in_kernel, Status.SINGULAR)
+        return in_kernel
 
     def reduced(self, r: Tensor, v: Tensor, eta: Tensor, c: Tensor, s: Tensor, moving: Tensor) -> Tensor:
         """‖r‖₂ after a step: |s η| without a preconditioner; else r itself is updated, because η measures ‖r‖ in M."""

@@ -18,7 +18,11 @@ __all__ = ["SingleReductionCG"]
 
 
 class SingleReductionConjugateGradients(ConjugateGradients):
-    """Chronopoulos & Gear (1989): ⟨p, A p⟩ = ⟨z, A z⟩ − β² ⟨p, A p⟩ of the step before, so that nothing waits for p."""
+    """Chronopoulos & Gear (1989): ⟨p, A p⟩ = ⟨z, A z⟩ − β² ⟨p, A p⟩ of the step before, so that nothing waits for p.
+
+    That difference may lose all its digits to cancellation: a curvature that is not positive is computed once more from
+    p itself, before the matrix is called indefinite; if it is positive after all, the iteration begins again.
+    """
 
     def descend(self, r: Tensor) -> None:
         A, moving = self.A, self.status == RUNNING
@@ -36,13 +40,15 @@ class SingleReductionConjugateGradients(ConjugateGradients):
             # The scalars of a system that stops are kept: they tell, after the loop, why it stopped.
             pAp = torch.where(moving, zAz - beta.square() * pAp, pAp)
             rz = torch.where(moving, new_rz, rz)
+            p.mul_(torch.where(moving, beta, 1)).addcmul_(moving.to(p.dtype), z)
             length = rz / pAp
             moving = moving & (pAp > 0) & (length > 0) & (length < torch.inf)
             length = torch.where(moving, length, 0)
-            p = torch.addcmul(z, beta, p, out=p)
             Ap = torch.addcmul(Az, beta, Ap, out=Ap)
             self.x.addcmul_(length, p)
             r.addcmul_(length, Ap, value=-1)
+        if bool((pAp <= 0).any()):
+            pAp = torch.where(pAp <= 0, A.inner(p, self.apply(p)).real, pAp)
         self.diagnose(rz, pAp)
 
 

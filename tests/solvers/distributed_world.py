@@ -30,8 +30,11 @@ class World:
             pipe.send_bytes(pickle.dumps((job, arguments)))
         end, answers = monotonic() + SECONDS, []
         for rank, pipe in enumerate(self.pipes):
-            alive = pipe.poll(max(0.0, end - monotonic()))
-            answers.append(pickle.loads(pipe.recv_bytes()) if alive else (False, f"process {rank} gave no answer"))
+            try:
+                answered = pipe.poll(max(0.0, end - monotonic()))
+                answers.append(pickle.loads(pipe.recv_bytes()) if answered else (False, f"process {rank} hangs"))
+            except EOFError:
+                answers.append((False, f"process {rank} died"))
         complaints = [text for succeeded, text in answers if not succeeded]
         if complaints:
             self.stop()
@@ -69,10 +72,11 @@ def serve(rank: int, size: int, meeting: str, pipe: Connection) -> None:
     )
     while True:
         try:
-            job, arguments = pickle.loads(pipe.recv_bytes())
+            task = pipe.recv_bytes()
         except EOFError:
             return
         try:
+            job, arguments = pickle.loads(task)
             answer = True, job(*arguments)
         except Exception:
             answer = False, f"process {rank}:\n{traceback.format_exc()}"

@@ -12,15 +12,40 @@ from distributed_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers import CG, CSROperator, DistributedError, Status, TagError
+from solvers import (
+    CG,
+    FGMRES,
+    GMRES,
+    MINRES,
+    BiCGStab,
+    CSROperator,
+    DistributedError,
+    FlexibleCG,
+    Jacobi,
+    SingleReductionCG,
+    Status,
+    SuperLU,
+    TagError,
+    linear_solve,
+)
 from solvers.distributed import BlockPreconditioner, Partition
-from solvers.krylov import SingleReductionCG
-from solvers.linear_solve import linear_solve
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
 
-SOLVERS = {"CG": CG, "SingleReductionCG": SingleReductionCG}
-CASES = [(name, solver) for name in jobs.SPD for solver in SOLVERS]
+SOLVERS = {"CG": CG, "SingleReductionCG": SingleReductionCG, "GMRES": GMRES}
+KRYLOV = {**SOLVERS, "FGMRES": FGMRES, "FlexibleCG": FlexibleCG, "MINRES": MINRES, "BiCGStab": BiCGStab}
+# Every operator under CG, every solver on operators of different kinds.
+CASES = [
+    *((name, "CG", 2) for name in jobs.SPD),
+    ("batch", "CG", 3),
+    ("stencil periodic", "CG", 3),
+    ("complex", "SingleReductionCG", 2),
+    ("diffusion", "SingleReductionCG", 3),
+    ("stencil batch", "SingleReductionCG", 3),
+    ("unsymmetric", "GMRES", 2),
+    ("complex", "GMRES", 3),
+    ("stencil", "GMRES", 3),
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +83,7 @@ def pairs(values):
     return list(pairwise(values))
 
 
-@pytest.mark.parametrize("split", [even, uneven, hollow])
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize(("size", "split"), [(2, even), (2, uneven), (3, uneven), (3, hollow)])
 @pytest.mark.parametrize("name", jobs.WHOLE)
 def test_products_are_those_of_the_whole_matrix(worlds, name, size, split):
     """A x, Aᴴ y and the diagonal; also where a process owns one row or none and a stencil reaches past a slab."""
@@ -67,6 +91,13 @@ def test_products_are_those_of_the_whole_matrix(worlds, name, size, split):
     expected = jobs.products(whole)
     for found in worlds[size].run(jobs.on_parts, jobs.products, name, split(jobs.length(whole), size)):
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["unsymmetric", "stencil wide periodic"])
+def test_products_follow_changes_in_place(worlds, name):
+    """(2 A) x = 2 (A x), also for what was copied apart for the halo."""
+    for before, after in worlds[2].run(jobs.changed_in_place, name, uneven(9, 2)):
+        torch.testing.assert_close(after, [2 * part for part in before])
 
 
 @settings(max_examples=25, deadline=None)
@@ -96,8 +127,7 @@ def test_rmv_is_the_adjoint_of_mv(worlds, name):
     assert all(torch.equal(other, left[0]) for other in left[1:])
 
 
-@pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize(("name", "solver"), CASES)
+@pytest.mark.parametrize(("name", "solver", "size"), CASES)
 def test_solution_iterations_and_gradients_are_the_serial_ones(worlds, name, solver, size):
     """To 1e-9, on uneven parts."""
     whole = jobs.WHOLE[name]()
@@ -188,14 +218,20 @@ def test_block_preconditioner_inverts_the_diagonal_blocks(worlds, name):
         assert (is_linear, is_spd) == (True, True)
 
 
+@pytest.mark.parametrize(("solver", "split"), [*((name, hollow) for name in KRYLOV), ("FlexibleCG", uneven)])
+def test_every_krylov_method_is_the_same_on_parts(worlds, solver, split):
+    """The preconditioned solution is the serial one; all processes take part in every sum, also one without rows."""
+    expected = jobs.solution(jobs.WHOLE["stencil"](), CG(rtol=1e-12))["value"]
+    arguments = "stencil", split(7, 3), KRYLOV[solver](rtol=1e-12), Jacobi()
+    for value, _ in worlds[3].run(jobs.preconditioned, *arguments):
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("split", [uneven, hollow])
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_block_preconditioned_solution_is_the_serial_one(worlds, solver, split):
-    """In at most as many steps as the cuts have unknowns on both sides, plus one: A − M⁻¹ has no larger rank."""
-    whole = jobs.WHOLE["stencil"]()
-    expected = jobs.solution(whole, CG(rtol=1e-12))["value"]
-    arguments = "stencil", split(7, 3), SOLVERS[solver](rtol=1e-12), jobs.DenseRecipe()
-    for value, steps in worlds[3].run(jobs.preconditioned, *arguments):
+def test_exact_blocks_leave_only_the_cuts(worlds, split):
+    """CG ends after 1 + rank(A − diag(Aᵣᵣ)) steps: as many as there are unknowns beside the cuts, and one."""
+    expected = jobs.solution(jobs.WHOLE["stencil"](), CG(rtol=1e-12))["value"]
+    for value, steps in worlds[3].run(jobs.preconditioned, "stencil", split(7, 3), CG(rtol=1e-12), SuperLU()):
         torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
         assert steps <= 2 * 2 * 5 + 1
 
@@ -264,6 +300,7 @@ BAD_ON_ONE = {
     "unsorted": ("PatternError", "row 0"),
     "values": ("ShapeError", "2 entries"),
     "dtype": ("DTypeError", "int64"),
+    "float columns": ("DTypeError", "expected integers"),
 }
 
 

@@ -209,7 +209,9 @@ BAD_INPUTS = {
     "size": (
         ShapeError,
         "power of two",
-        lambda: linear_solve(diffusion((99, 99)), normal(9801), None, GeometricMultigrid()),
+        lambda: linear_solve(
+            diffusion((99, 99), (), "periodic", reaction=0.1), normal(9801), None, GeometricMultigrid()
+        ),
     ),
 }
 

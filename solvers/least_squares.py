@@ -1,0 +1,42 @@
+"""Least squares as the square system AᴴA x = Aᴴb: for derivatives and preconditioners, not for solving."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from solvers.implicit import Solve, solve_differentiably
+from solvers.operators.linear_operator import LinearOperator
+from solvers.operators.product import ProductOperator
+
+__all__ = ["gram_operator", "least_squares_differentiably"]
+
+
+def gram_operator(A: LinearOperator) -> ProductOperator:
+    """AᴴA, positive definite because A is taken to have full column rank.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from solvers import CSROperator
+    >>> gram_operator(CSROperator.from_dense(torch.tensor([[1.0], [2.0]]))).mv(torch.ones(1))
+    tensor([5.])
+    """
+    return ProductOperator(A.H, A, tags={"spd"})
+
+
+def least_squares_differentiably(A: LinearOperator, b: Tensor, forward: Solve, again: Solve) -> Tensor:
+    """The x with the smallest ‖b − A x‖ for an A of full column rank, differentiable any number of times in b and A.
+
+    Parameters
+    ----------
+    forward
+        Computes it from A and b, without forming Aᴴb or squaring the condition number.
+    again
+        Solves systems with AᴴA, which differentiation asks for.
+    """
+    original, data = A.replace(tuple(p.detach() for p in A.parameters())), b.detach()
+
+    def solve(gram: LinearOperator, _: Tensor, flipped: bool) -> Tensor:
+        return forward(original, data, flipped)
+
+    return solve_differentiably(gram_operator(A), A.rmv(b), solve, again)
