@@ -1,0 +1,52 @@
+"""What Gauss–Newton and Levenberg–Marquardt share: the linear model, and when an iterate is a minimum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from solvers.nonlinear.descent import Descent, NonlinearMethod
+from solvers.nonlinear.jacobian import JacobianOperator
+from solvers.nonlinear.linear_model import LinearModel, column_lengths
+from solvers.status import Status
+
+__all__ = ["LeastSquaresDescent"]
+
+
+class LeastSquaresDescent(Descent):
+    """One run; D is the largest length that each column of J has had (Moré 1978)."""
+
+    def __init__(self, method: NonlinearMethod, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        super().__init__(method, function, x)
+        self.scale = torch.zeros_like(self.x)
+        self.model = self.linearised()
+
+    def linearised(self) -> LinearModel:
+        """The model at the present iterates."""
+        J = JacobianOperator(self.function, self.x).to_dense()
+        self.jacobians += 1
+        finite = J.isfinite().flatten(-2).all(-1)[..., None]
+        self.end(~finite, Status.NONFINITE_ITERATE)
+        healthy = finite & (self.status != Status.NONFINITE_INPUT)
+        J = torch.where(healthy.unsqueeze(-1), J, 0)
+        self.scale = torch.maximum(self.scale, column_lengths(J))
+        scale = torch.where(self.scale > 0, self.scale, 1)
+        return LinearModel(J, torch.where(healthy, self.value, 0), torch.where(healthy, self.size, 0), scale)
+
+    def move(self, where: Tensor, x: Tensor, value: Tensor) -> None:
+        super().move(where, x, value)
+        if where.any():
+            self.model = self.linearised()
+
+    @property
+    def correction(self) -> Tensor:
+        _, length, _ = self.model.undamped()
+        return self.relative(length, self.model.scale)
+
+    def assess(self) -> None:
+        """A minimum: r is orthogonal to the columns of J, or the Gauss–Newton step no longer matters."""
+        self.end(self.model.cosine <= self.tolerance, Status.CONVERGED)
+        step, _, _ = self.model.undamped()
+        self.settle(self.correction <= self.tolerance, step)

@@ -1,0 +1,104 @@
+"""The Levenberg–Marquardt method for a batch of nonlinear least-squares problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from solvers.nonlinear.descent import NonlinearMethod
+from solvers.nonlinear.equations import gradient
+from solvers.nonlinear.least_squares_descent import LeastSquaresDescent
+from solvers.nonlinear.newton import Newton
+from solvers.nonlinear.norm import norm
+from solvers.status import Status
+
+__all__ = ["LevenbergMarquardt"]
+
+_ACCEPTABLE_GAIN = 1e-4
+_ROUNDING = 100
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(NonlinearMethod):
+    """x ← x + s with the s that minimises ‖r + J s‖² + λ ‖D s‖², D the lengths of J's columns (Marquardt 1963).
+
+    Each system has its own damping λ, updated by the ratio of the actual to the predicted decrease of ‖r‖² (Nielsen
+    1999). A system has converged when max |⟨Jⱼ, r⟩| ≤ rtol ‖Jⱼ‖ ‖r‖, or ‖D s‖ ≤ rtol ‖D x‖ for the Gauss–Newton step
+    s, or r = 0: the units of r and of each unknown do not matter. Where ‖r‖ can no longer be seen to fall, rounding
+    leaves an error of its square root in x; Newton steps on Jᵀr = 0 with the exact Hessian remove it ("polishing").
+
+    Parameters
+    ----------
+    rtol, max_iterations, atol
+        As in `NonlinearMethod`.
+    damping
+        λ of the first step.
+    polish
+        Most Newton steps at the end. 0 leaves out second derivatives of r.
+
+    Notes
+    -----
+    J is formed, ``(*batch, m, n)``, and factored by QR and the singular values of R, never squared: float32 keeps its
+    digits.
+    """
+
+    max_iterations: int = 200
+    damping: float = 1e-3
+    polish: int = 2
+
+    def start(self, function: Callable[[Tensor], Tensor], x: Tensor) -> LevenbergMarquardtDescent:
+        """A run from x."""
+        return LevenbergMarquardtDescent(self, function, x)
+
+
+class LevenbergMarquardtDescent(LeastSquaresDescent):
+    """One run of `LevenbergMarquardt`."""
+
+    method: LevenbergMarquardt
+
+    def __init__(self, method: LevenbergMarquardt, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+        super().__init__(method, function, x)
+        self.damping = torch.full_like(self.size, method.damping)
+        self.growth = torch.full_like(self.size, 2.0)
+
+    def step(self) -> None:
+        step, predicted = self.model.damped(self.damping)
+        self.end(predicted <= torch.finfo(predicted.dtype).eps, Status.STAGNATION)
+        x = torch.where(self.running, self.x + step, self.x)
+        value = self.evaluate(x)
+        # (‖r‖² − ‖r₊‖²) / ‖r‖², with less cancellation.
+        before, after = self.value / self.size, value / self.size
+        actual = ((before - after) * (before + after)).sum(-1, keepdim=True)
+        gain = torch.where(actual.isfinite(), actual / predicted, -1)
+        better = self.running & (gain > _ACCEPTABLE_GAIN)
+        shrunk = self.damping * (1 - (2 * gain - 1) ** 3).clamp(min=1 / 3)
+        self.damping = torch.where(better, shrunk, torch.where(self.running, self.damping * self.growth, self.damping))
+        self.damping = self.damping.clamp(min=torch.finfo(predicted.dtype).tiny)
+        self.growth = torch.where(better, 2, torch.where(self.running, 2 * self.growth, self.growth))
+        self.move(better, x, value)
+
+    def to_the_end(self) -> None:
+        super().to_the_end()
+        unfinished = (self.status == Status.STAGNATION) | (self.status == Status.MAX_ITERATIONS)
+        # Where r vanishes the Gauss–Newton step is Newton's, and has come down to rounding by itself.
+        rough = (self.status == Status.CONVERGED) & (self.correction > _ROUNDING * torch.finfo(self.x.dtype).eps)
+        wanted = (unfinished | rough) & (self.size > self.method.atol)
+        if self.method.polish and wanted.any():
+            self.polish(wanted)
+            found = (self.model.cosine <= self.tolerance) | (self.correction <= self.tolerance)
+            self.status[unfinished & found] = Status.CONVERGED
+
+    def polish(self, where: Tensor) -> None:
+        """Newton's method on the gradient; a system that it leads uphill stays."""
+        # The unit of r is its present size, so that no square underflows.
+        unit = torch.where(where, self.size, 1)
+        slope = gradient(lambda x: self.evaluate(x) / unit)
+        run = Newton(self.method.rtol, self.method.polish).start(slope, self.x)
+        run.to_the_end()
+        value = self.evaluate(run.x)
+        uphill = norm(value) > self.size * (1 + 10 * torch.finfo(value.dtype).eps)
+        self.iterations += torch.where(where, run.iterations, 0)
+        self.move(where & ~uphill & value.isfinite().all(-1, keepdim=True), run.x, value)
