@@ -4,13 +4,16 @@ What an operator is (`solvers.operators`), how a system is solved (`CG`, `Geomet
 (`Solution`) are three things; `linear_solve` brings them together and differentiates through them.
 """
 
+from solvers.auto import Auto
 from solvers.direct import CuDSS, DenseCholesky, DenseLU, SuperLU
 from solvers.distributed import BlockPreconditioner, DistributedCSR, DistributedStencil, Partition
+from solvers.eigen import EigenSolution, lobpcg
 from solvers.errors import (
     Breakdown,
     DeviceError,
     DistributedError,
     DTypeError,
+    FileError,
     Indefinite,
     MissingPackageError,
     NonFinite,
@@ -22,9 +25,22 @@ from solvers.errors import (
     SolveError,
     TagError,
 )
+from solvers.fast_poisson import FastPoisson
+from solvers.files import read_system, read_vector, write_system, write_vector
 from solvers.inverse import Inverse, Preconditioner
 from solvers.kernels import use_backend
-from solvers.krylov import CG, FGMRES, GMRES, MINRES, BiCGStab, Fallback, FlexibleCG, Richardson, SingleReductionCG
+from solvers.krylov import (
+    CG,
+    FGMRES,
+    GMRES,
+    MINRES,
+    BiCGStab,
+    Fallback,
+    FlexibleCG,
+    NormalCG,
+    Richardson,
+    SingleReductionCG,
+)
 from solvers.linear_solve import linear_solve
 from solvers.multigrid import (
     AlgebraicHierarchy,
@@ -37,10 +53,19 @@ from solvers.multigrid import (
     SmoothedAggregation,
 )
 from solvers.operators import (
+    BlockDiagonalOperator,
     CSROperator,
+    DenseOperator,
+    DiagonalOperator,
     DiffusionOperator,
+    FunctionOperator,
+    IdentityOperator,
     LinearOperator,
+    ProductOperator,
+    ScaledOperator,
     StencilOperator,
+    SumOperator,
+    block_diag,
     finite_volume_operator,
     poisson_operator,
 )
@@ -53,6 +78,7 @@ from solvers.preconditioners import (
     Jacobi,
     LearnedPreconditioner,
 )
+from solvers.refinement import IterativeRefinement
 from solvers.solution import Solution, Stats
 from solvers.solver import Solver
 from solvers.status import Status
@@ -65,7 +91,9 @@ __all__ = [
     "MINRES",
     "SSOR",
     "AlgebraicHierarchy",
+    "Auto",
     "BiCGStab",
+    "BlockDiagonalOperator",
     "BlockJacobi",
     "BlockPreconditioner",
     "Breakdown",
@@ -76,32 +104,43 @@ __all__ = [
     "DampedJacobi",
     "DenseCholesky",
     "DenseLU",
+    "DenseOperator",
     "DeviceError",
+    "DiagonalOperator",
     "DiffusionOperator",
     "DistributedCSR",
     "DistributedError",
     "DistributedStencil",
+    "EigenSolution",
     "Fallback",
+    "FastPoisson",
+    "FileError",
     "FlexibleCG",
+    "FunctionOperator",
     "GalerkinMap",
     "GeometricMultigrid",
+    "IdentityOperator",
     "IncompleteCholesky",
     "IncompleteLU",
     "Indefinite",
     "Inverse",
+    "IterativeRefinement",
     "Jacobi",
     "LearnedPreconditioner",
     "LinearOperator",
     "MissingPackageError",
     "MultigridHierarchy",
     "NonFinite",
+    "NormalCG",
     "NotConverged",
     "Partition",
     "PatternError",
     "Preconditioner",
+    "ProductOperator",
     "RedBlackGaussSeidel",
     "Richardson",
     "RugeStuben",
+    "ScaledOperator",
     "ScimlError",
     "ShapeError",
     "SingleReductionCG",
@@ -113,11 +152,18 @@ __all__ = [
     "Stats",
     "Status",
     "StencilOperator",
+    "SumOperator",
     "SuperLU",
     "TagError",
+    "block_diag",
     "finite_volume_operator",
     "linear_solve",
+    "lobpcg",
     "poisson_operator",
+    "read_system",
+    "read_vector",
     "use_backend",
     "verify_tags",
+    "write_system",
+    "write_vector",
 ]
