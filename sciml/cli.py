@@ -19,6 +19,7 @@ from sciml.commands.listing import list_installed
 from sciml.commands.predict import predict
 from sciml.commands.report import report
 from sciml.commands.run import run
+from sciml.commands.solve import solve
 from sciml.interruption import INTERRUPTED, WORDS, Attention
 
 __all__ = ["app", "main"]
@@ -126,3 +127,4 @@ app.command()(guarded(evaluate))
 app.command()(guarded(predict))
 app.command()(guarded(compare))
 app.command()(guarded(report))
+app.command()(guarded(solve))

@@ -5,15 +5,14 @@ Whoever reads a file written here sees the old content or the new one, never hal
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sciml.errors import RunError
+from solvers.files.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,23 +45,8 @@ def write_bytes(path: Path | str, content: bytes) -> None:
     RunError
         If the disk is full or the folder cannot be written; an older file of this name is then left as it was.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            size = len(content) / 2**20
-            raise RunError(
-                f"{path}: the disk is full ({size:.1f} MiB to write): free some space and give the same command again; "
-                "what was written before is unharmed."
-            ) from error
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}): choose a folder that can.") from error
+    with replacing(Path(path), RunError) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path | str, text: str) -> None:

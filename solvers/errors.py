@@ -9,6 +9,7 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "DistributedError",
+    "FileError",
     "Indefinite",
     "MissingPackageError",
     "NonFinite",
@@ -40,6 +41,10 @@ class DeviceError(ScimlError, ValueError):
 
 class DistributedError(ScimlError, RuntimeError):
     """The processes of a distributed run are not set up, or do not agree."""
+
+
+class FileError(ScimlError, OSError, ValueError):
+    """A file of a matrix or vector is missing, foreign, broken, holds unusable values, or cannot be written."""
 
 
 class PatternError(ScimlError, ValueError):

@@ -116,6 +116,8 @@ def test_recorded_data_is_described_and_learned(tiny, tmp_path, capsys):
     assert "--budget is not used" in told.err
     printed = " ".join(told.out.split())
     assert "far L²" in printed
+    drawn = {path.stem for path in (tmp_path / "run" / "figures").iterdir()}
+    assert {"fields", "errors", "fields_far", "errors_far"} <= drawn
     assert "train: input 'x', shape (24, 1, 8, 8), as float32, from 0.5" in printed
     assert "grid points:" in printed
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -211,7 +213,7 @@ def test_a_certificate_polishes_the_prediction(flow, tmp_path, capsys):
     [
         (np.zeros((2, 1, 16, 16)), ["bad.npy", "'coefficient' must be positive", "sample 0 has the value 0"]),
         (np.where(np.arange(512).reshape(2, 1, 16, 16) == 300, -1.0, 3.0), ["sample 1 has the value -1", "1 of 2"]),
-        (np.full((1, 1, 33, 33), 3.0), ["grid 33×33", "32 and 40"]),
+        (np.full((1, 1, 33, 33), 3.0), ["grid of 33 points", "32 and 36"]),
         (np.full((1, 1, 18, 18), 3.0), ["grid of 18 points", "16 and 20"]),
         (np.full((16, 16), 3.0), ["expected (samples, 1, nx, ny)", "add an axis for the samples"]),
     ],
@@ -329,7 +331,7 @@ def test_generation_writes_one_file(tiny, tmp_path, capsys):
         (["run", "darcy", "--set", "layers=0"], ["layers = 0", "at least 1"]),
         (["run", "darcy", "--set", "h1_weight=.nan"], ["h1_weight = nan"]),
         (["run", "darcy", "--problem-set", "resolution=50"], ["grid of 50 points", "48 and 56"]),
-        (["run", "darcy", "--problem-set", "resolution=63"], ["resolution 63", "56 and 64"]),
+        (["run", "darcy", "--problem-set", "resolution=63"], ["grid of 63 points", "56 and 64"]),
         (["evaluate", "nowhere", "--alignment", "center"], ["'center'", "'cell', 'vertex', 'interior', 'left'"]),
         (["evaluate", "."], ["no config.yaml", "`sciml run` makes one"]),
     ],
@@ -406,6 +408,15 @@ def test_every_failure_is_one_line(tiny, tmp_path, monkeypatch, capsys, error, w
     assert words in complaint(capsys, command, code)
 
 
+@pytest.fixture
+def listening():
+    """Python heeds Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_whatever_fails_after_ctrl_c_is_an_interruption(tiny, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         try:
@@ -418,6 +429,7 @@ def test_whatever_fails_after_ctrl_c_is_an_interruption(tiny, tmp_path, monkeypa
     assert "interrupted" in complaint(capsys, command, 130)
 
 
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_during_an_import_ends_the_process_with_one_line(tmp_path):
     (tmp_path / "heavy.py").write_text(
         "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
