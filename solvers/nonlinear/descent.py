@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import torch
 from torch import Tensor
 
 from solvers.nonlinear.norm import norm
+from solvers.nonlinear.solution import NonlinearSolution, NonlinearStats
 from solvers.status import Status
 
 __all__ = ["RUNNING", "Descent", "NonlinearMethod"]
@@ -18,7 +20,7 @@ RUNNING = -1
 
 
 @dataclass(frozen=True)
-class NonlinearMethod:
+class NonlinearMethod(ABC):
     """Parameters of every nonlinear method.
 
     Parameters
@@ -35,6 +37,19 @@ class NonlinearMethod:
     rtol: float | None = None
     max_iterations: int = 50
     atol: float = 0.0
+
+    @abstractmethod
+    def start(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Descent:
+        """A run from x."""
+
+    @torch.no_grad()
+    def solve(self, function: Callable[..., Tensor], x: Tensor, parameters: tuple[Tensor, ...]) -> NonlinearSolution:
+        """The last iterates from x of ``function(x, *parameters)``, outside of autograd; raises for no system."""
+        began = perf_counter()
+        fixed = tuple(p.detach() for p in parameters)
+        run = self.start(lambda x: function(x, *fixed), x.detach())
+        run.to_the_end()
+        return NonlinearSolution(run.x, run.status.squeeze(-1), run.statistics(perf_counter() - began))
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
@@ -92,6 +107,19 @@ class Descent(ABC):
                 return
             self.iterations += self.running
             self.step()
+
+    def statistics(self, seconds: float) -> NonlinearStats:
+        """What the run cost, and how accurate it is."""
+        return NonlinearStats(
+            self.iterations.squeeze(-1),
+            self.size.squeeze(-1),
+            self.initial_size.squeeze(-1),
+            self.correction.squeeze(-1),
+            self.evaluations,
+            self.jacobians,
+            seconds,
+            type(self.method).__name__,
+        )
 
     @property
     def running(self) -> Tensor:

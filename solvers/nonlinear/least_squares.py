@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from dataclasses import replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from solvers.nonlinear.arguments import check_arguments
@@ -14,7 +13,7 @@ from solvers.nonlinear.equations import GaussNewtonEquation, StationaryEquation
 from solvers.nonlinear.gauss_newton import GaussNewton
 from solvers.nonlinear.jacobian import BatchedFunction
 from solvers.nonlinear.levenberg_marquardt import LevenbergMarquardt
-from solvers.nonlinear.solution import NonlinearSolution, NonlinearStats
+from solvers.nonlinear.solution import NonlinearSolution
 from solvers.solver import Solver
 
 __all__ = ["least_squares"]
@@ -87,25 +86,10 @@ def least_squares(
         raise ValueError(f"least_squares: adjoint = {adjoint!r}, expected one of {', '.join(map(repr, _EQUATIONS))}")
     check_arguments(r, x0, parameters, "least_squares", square=False)
     solver = solver or LevenbergMarquardt()
-    began = perf_counter()
-    with torch.no_grad():
-        fixed = tuple(p.detach() for p in parameters)
-        run = solver.start(lambda x: r(x, *fixed), x0.detach())
-        run.to_the_end()
-    stats = NonlinearStats(
-        run.iterations.squeeze(-1),
-        run.size.squeeze(-1),
-        run.initial_size.squeeze(-1),
-        run.correction.squeeze(-1),
-        run.evaluations,
-        run.jacobians,
-        perf_counter() - began,
-        type(solver).__name__,
-        run.model.cosine.squeeze(-1),
-        run.model.condition.squeeze(-1),
-    )
-    status = run.status.squeeze(-1)
+    found = solver.solve(r, x0, parameters)
     if throw:
-        NonlinearSolution(run.x, status, stats).raise_if_failed()
-    value = differentiable_value(run.x, status, _EQUATIONS[adjoint](r), parameters, adjoint_solver, None, throw)
-    return NonlinearSolution(value, status, stats)
+        found.raise_if_failed()
+    value = differentiable_value(
+        found.value, found.status, _EQUATIONS[adjoint](r), parameters, adjoint_solver, None, throw
+    )
+    return replace(found, value=value)

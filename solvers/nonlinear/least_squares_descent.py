@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from solvers.nonlinear.descent import Descent, NonlinearMethod
 from solvers.nonlinear.jacobian import JacobianOperator
 from solvers.nonlinear.linear_model import LinearModel, column_lengths
+from solvers.nonlinear.solution import NonlinearStats
 from solvers.status import Status
 
 __all__ = ["LeastSquaresDescent"]
@@ -39,6 +41,10 @@ class LeastSquaresDescent(Descent):
         super().move(where, x, value)
         if where.any():
             self.model = self.linearised()
+
+    def statistics(self, seconds: float) -> NonlinearStats:
+        cosine, condition = self.model.cosine.squeeze(-1), self.model.condition.squeeze(-1)
+        return replace(super().statistics(seconds), cosine=cosine, condition=condition)
 
     @property
     def correction(self) -> Tensor:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from solvers.direct import DirectSolver
@@ -13,7 +12,7 @@ from solvers.nonlinear.derivatives import differentiable_value
 from solvers.nonlinear.equations import RootEquation
 from solvers.nonlinear.jacobian import BatchedFunction
 from solvers.nonlinear.newton import Newton
-from solvers.nonlinear.solution import NonlinearSolution, NonlinearStats
+from solvers.nonlinear.solution import NonlinearSolution
 from solvers.solver import Solver
 
 __all__ = ["root"]
@@ -73,27 +72,12 @@ def root(
     """
     check_arguments(f, x0, parameters, "root", square=True)
     solver = solver or Newton()
-    began = perf_counter()
-    with torch.no_grad():
-        fixed = tuple(p.detach() for p in parameters)
-        run = solver.start(lambda x: f(x, *fixed), x0.detach())
-        run.to_the_end()
-    stats = NonlinearStats(
-        run.iterations.squeeze(-1),
-        run.size.squeeze(-1),
-        run.initial_size.squeeze(-1),
-        run.correction.squeeze(-1),
-        run.evaluations,
-        run.jacobians,
-        perf_counter() - began,
-        type(solver).__name__,
-    )
-    status = run.status.squeeze(-1)
+    found = solver.solve(f, x0, parameters)
     if throw:
-        NonlinearSolution(run.x, status, stats).raise_if_failed()
+        found.raise_if_failed()
     if adjoint_solver is None and isinstance(solver.linear_solver, DirectSolver):
         adjoint_solver = solver.linear_solver
     value = differentiable_value(
-        run.x, status, RootEquation(f), parameters, adjoint_solver, solver.preconditioner, throw
+        found.value, found.status, RootEquation(f), parameters, adjoint_solver, solver.preconditioner, throw
     )
-    return NonlinearSolution(value, status, stats)
+    return replace(found, value=value)
