@@ -88,6 +88,17 @@ class CPU(Reference):
         over_batch(stencil_loops.conjugate_gradients_batch, x.shape[0], *arguments)
         return out
 
+    def multiplies(self, matrices: int) -> bool:
+        return matrices == 1
+
+    def csr_product(self, crow: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:
+        out, rows = x.new_empty(x.shape[0], crow.numel() - 1), max(crow.numel() - 1, 1)
+        pieces = x.shape[0] * -(-rows // csr_loops.ROWS)
+        least = -(-_THREAD * pieces // max(x.shape[0] * col.numel(), 1))
+        pattern = (index.numpy().view(np.uint32) for index in (crow, col))
+        over_batch(csr_loops.product_batch, pieces, *pattern, _flat(values), _flat(x), _flat(out), least=max(least, 1))
+        return out
+
     def csr_conjugate_gradients(
         self,
         crow: Tensor,

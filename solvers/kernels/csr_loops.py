@@ -1,4 +1,4 @@
-"""Compiled conjugate gradients on sparse matrices: Numba, one system at a time, three passes over its vectors a step.
+"""Compiled products with sparse matrices, and conjugate gradients on them: Numba, one system at a time.
 
 As in `solvers.kernels.loops` the functions release the lock, and nothing is imported from another file of loops,
 because Numba's cache would not notice changes there.
@@ -15,10 +15,30 @@ import numpy as np
 
 from solvers.kernels.packing import Systems
 
-__all__ = ["conjugate_gradients_batch"]
+__all__ = ["conjugate_gradients_batch", "product_batch"]
 
 Array = np.ndarray[Any, Any]
+
+#: Rows that a thread takes at once.
+ROWS = 4096
+
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"}, error_model="numpy")
+
+
+@compiled
+def product_batch(begin: int, end: int, crow: Array, col: Array, values: Array, x: Array, out: Array) -> None:
+    """out = A x for the pieces begin … end of all rows of all systems; matrices ``(k, nnz)`` repeat over the batch."""
+    rows = crow.size - 1
+    pieces = max(1, (rows + ROWS - 1) // ROWS)
+    for piece in range(begin, end):
+        s = piece // pieces
+        first = (piece - s * pieces) * ROWS
+        a, p, q = values[s % values.shape[0]], x[s], out[s]
+        for i in range(first, min(first + ROWS, rows)):
+            entry = a.dtype.type(0)
+            for k in range(crow[i], crow[i + 1]):
+                entry += a[k] * p[col[k]]
+            q[i] = entry
 
 
 @compiled

@@ -25,8 +25,10 @@ class GPU(Reference):
     def stencil(self, taps: Taps, data: Tensor, x: Tensor) -> Tensor:
         return launch_on_grid(product_kernel, taps, data, _new(x), _dense(x))
 
+    def multiplies(self, matrices: int) -> bool:
+        return True
+
     def csr_product(self, crow: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:
-        """A x for sparse matrices of one pattern and values ``(k, nnz)``, repeated along vectors ``(batch, n)``."""
         return csr_product(crow.contiguous(), col.contiguous(), _dense(values), _dense(x))
 
     def apply(self, links: Links, u: Tensor) -> Tensor:

@@ -222,12 +222,11 @@ class CSROperator(LinearOperator):
         backend with a kernel for batches needs no such copy.
         """
         batch = torch.broadcast_shapes(self.batch_shape, x.shape[:-1])
-        kernels: Any = kernels_for(x)
-        if batch.numel() > 1 and hasattr(kernels, "csr_product"):
+        kernels = kernels_for(x)
+        if batch.numel() > 1 and kernels.multiplies(self.batch_shape.numel()):
             values = self._kept.get("repeating", batch, lambda: repeating(self.values, len(self.batch_shape), batch))
             pattern, vectors = self.pattern, x.expand(*batch, self.shape[1]).reshape(batch.numel(), self.shape[1])
-            product: Tensor = kernels.csr_product(pattern.crow, pattern.col, values, vectors)
-            return product.reshape(*batch, self.shape[0])
+            return kernels.csr_product(pattern.crow, pattern.col, values, vectors).reshape(*batch, self.shape[0])
         own, (m, n) = self.batch_shape, self.shape
         while own and own[0] == 1:
             own = own[1:]

@@ -163,3 +163,38 @@ def test_the_hierarchy_is_packed_once():
     packed = M.data.prepared["cpu"]
     M(normal(256, seed=1))
     assert M.data.prepared["cpu"] is packed
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    m=st.integers(0, 7),
+    n=st.integers(0, 7),
+    own=st.sampled_from([1, 2]),
+    batch=st.integers(0, 3),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 100),
+)
+def test_products_with_sparse_matrices_are_those_of_dense_ones(m, n, own, batch, dtype, seed):
+    """A x on every backend, batches of vectors repeated over the matrices, empty rows and sizes."""
+    stored = torch.rand(m, n, generator=torch.Generator().manual_seed(seed)) < 0.4
+    crow = torch.cat([torch.zeros(1, dtype=torch.int64), stored.sum(1).cumsum(0)]).int()
+    col = stored.nonzero()[:, 1].int()
+    values, x = normal(own, col.numel(), seed=seed, dtype=dtype), normal(own * batch, n, seed=seed + 1, dtype=dtype)
+    dense = torch.zeros(own, m, n, dtype=dtype)
+    dense[:, stored] = values
+    expected = (dense.repeat(batch, 1, 1) @ x[..., None])[..., 0]
+    for kernels in (Reference(), CPU()):
+        assert_equal(type(kernels).__name__, kernels.csr_product(crow, col, values, x), expected)
+
+
+def test_long_matrices_are_multiplied_in_pieces():
+    """More rows than a piece has, on several threads."""
+    A = poisson_operator((150, 150)).to_csr()
+    x = normal(3, A.shape[0])
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = CPU().csr_product(A.pattern.crow, A.pattern.col, A.values[None], x)
+    finally:
+        torch.set_num_threads(before)
+    assert_equal("product", found, torch.stack([A.mv(v) for v in x]))
