@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sciml import __version__
+from sciml.commands import mesh
 from sciml.commands.compare import compare
 from sciml.commands.evaluate import evaluate
 from sciml.commands.generate import generate
@@ -128,3 +129,8 @@ app.command()(guarded(predict))
 app.command()(guarded(compare))
 app.command()(guarded(report))
 app.command()(guarded(solve))
+
+mesh_app = typer.Typer(name="mesh", help="Look at, check, convert and draw mesh files.", no_args_is_help=True)
+for command in (mesh.info, mesh.check, mesh.convert, mesh.plot):
+    mesh_app.command()(guarded(command))
+app.add_typer(mesh_app)

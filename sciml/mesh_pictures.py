@@ -56,7 +56,7 @@ def mesh_picture(mesh: Mesh, field: str | None = None) -> bytes:
             plotter.add_mesh(surface, color="#d9e3ec", show_edges=edges, edge_color="#404040", lighting=not plane)
         else:
             low, high, colours = _scale(values)
-            bar = {"title": field, "color": "black", "vertical": True, "fmt": "%.3g"}
+            bar: dict[str, Any] = {"title": field, "color": "black", "vertical": True, "fmt": "%.3g"}
             bar |= {"position_x": 0.88, "position_y": 0.2, "height": 0.6, "width": 0.06}
             plotter.add_mesh(
                 surface,
