@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: A digest of the files whose functions are compiled into these: Numba's cache sees changes in this file alone.
-PARTS = "cd53607a34b391ee"
+PARTS = "6c91c2aa492f187f"
 
 Array = np.ndarray[Any, Any]
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")

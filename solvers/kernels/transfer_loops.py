@@ -168,9 +168,22 @@ def gather(
         before, behind = np.prod(shape[:axis]), np.prod(shape[axis + 1 :])
         n, left = want[axis], left - 1
         out = target if left == 0 else work[half * (left % 2) : half * (left % 2) + before * n * behind]
-        fields = source.reshape((before, shape[axis], behind)), out.reshape((before, n, behind))
-        gather_lines(index[axis], weight[axis], *fields)
+        if behind == 1:
+            gather_points(index[axis], weight[axis], source.reshape((before, shape[axis])), out.reshape((before, n)))
+        else:
+            fields = source.reshape((before, shape[axis], behind)), out.reshape((before, n, behind))
+            gather_lines(index[axis], weight[axis], *fields)
         shape[axis], source = n, out
+
+
+@compiled
+def gather_points(index: Array, weight: Array, source: Array, target: Array) -> None:
+    """`gather_lines` for lines of one point: along the last axis."""
+    for o in range(target.shape[0]):
+        line = source[o]
+        for i in range(target.shape[1]):
+            near = weight[i, 0] * line[index[i, 0]] + weight[i, 1] * line[index[i, 1]]
+            target[o, i] = near + (weight[i, 2] * line[index[i, 2]] + weight[i, 3] * line[index[i, 3]])
 
 
 @compiled

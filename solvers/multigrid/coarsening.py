@@ -62,12 +62,16 @@ def _coarsen_cells(A: DiffusionOperator, k: int) -> tuple[Interpolation, Diffusi
     across = _every_second(t, axis, 0)
     if n % 2:  # the last cell is a coarse cell of its own
         across = torch.cat([across, t.narrow(axis, n, 1)], axis)
-    first, second = _half_resistances(A, k)
+    first, second, walls = _half_resistances(A, k)
     # Coarse face c has the second child of coarse cell c − 1 before it, and the first one of cell c behind it.
     before = second.roll(1, axis) if wraps else _extended(second, axis, 1, 0)
     behind = first if wraps else _extended(first, axis, 0, 1)
-    links = torch.where(across > 0, across / (1 + across * (before + behind)), 0)
-    low, high = _fraction(behind, before, across, links), _fraction(before, behind, across, links)
+    links = across / (1 + across * (before + behind))
+    if walls:
+        links = torch.where(across > 0, links, 0)
+        low, high = _fraction(behind, before, across, links), _fraction(before, behind, across, links)
+    else:
+        low, high = behind * links, before * links
     count = first.shape[axis]
     high = high.roll(-1, axis) if wraps else high.narrow(axis, 1, count)
     weight = _interleaved(low.narrow(axis, 0, count), high, axis).narrow(axis, 0, n)
@@ -78,27 +82,30 @@ def _coarsen_cells(A: DiffusionOperator, k: int) -> tuple[Interpolation, Diffusi
     return _step(A, k, weight), DiffusionOperator(faces, reaction, A.periodic, "cell")
 
 
-def _half_resistances(A: DiffusionOperator, k: int) -> tuple[Tensor, Tensor]:
-    """Resistances between the centre of each coarse cell and its two children.
+def _half_resistances(A: DiffusionOperator, k: int) -> tuple[Tensor, Tensor, bool]:
+    """Resistances between the centre of each coarse cell and its two children, and whether some are infinite.
 
     The centre divides the resistor between the children as their links across the axis do: a child that is bound to its
     surroundings much more strongly than the other *is* the centre.
     """
     axis, n = k - len(A.grid), A.grid[k]
     inside = _every_second(A.faces[k].detach(), axis, 1).narrow(axis, 0, n // 2)
-    resistance = torch.where(inside > 0, 1 / inside, 0)
+    missing = inside <= 0
+    walls = bool(missing.any())
+    resistance = torch.where(missing, 0, 1 / inside) if walls else 1 / inside
     first = second = 0.5 * resistance
     if len(A.grid) > 1:
         strengths = _lateral_links(A, k)
         one, two = (_every_second(strengths, axis, child).narrow(axis, 0, n // 2) for child in (0, 1))
-        first = torch.where(one + two > 0, two / (one + two), 0.5) * resistance
+        both = one + two
+        share = two / both
+        first = (share if bool((both > 0).all()) else torch.where(both > 0, share, 0.5)) * resistance
         second = resistance - first
-    missing = inside <= 0
-    if bool(missing.any()):
+    if walls:
         first, second = _divided(_total_links(A), missing, first, second, axis)
     if n % 2:
         first, second = _extended(first, axis, 0, 1), _extended(second, axis, 0, 1)
-    return first, second
+    return first, second, walls
 
 
 def _divided(total: Tensor, missing: Tensor, first: Tensor, second: Tensor, axis: int) -> tuple[Tensor, Tensor]:

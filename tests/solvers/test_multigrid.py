@@ -132,9 +132,9 @@ def test_interpolation_reproduces_linear_functions_inside(alignment, transfer):
 
 
 @settings(max_examples=15, deadline=None)
-@given(exponent=st.integers(0, 8), cells=st.sampled_from([8, 16]), seed=st.integers(0, 100))
+@given(exponent=st.integers(0, 6), cells=st.sampled_from([8, 16]), seed=st.integers(0, 100))
 def test_jumping_coefficients(exponent, cells, seed):
-    """Random blocks of 8 cells and more: the contrast, from 1 to 1e8, hardly matters."""
+    """Random blocks of 8 cells and more: the contrast, from 1 to 1e6, hardly matters."""
     n = 64 // cells
     blocks = torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) > 0.5
     a = torch.where(blocks, 10.0**exponent, 1.0).double().repeat_interleave(cells, 0).repeat_interleave(cells, 1)
