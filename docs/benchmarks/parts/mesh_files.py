@@ -16,7 +16,7 @@ from parts.record import Record
 
 __all__ = ["measure"]
 
-#: What each process does, after its imports, with the path in `path`; the mesh to write is loaded before the clock runs.
+#: What each process does, after its imports, with the file in `path`; a mesh to write is loaded before the clock runs.
 JOBS = {
     "ours, vtu, write": "from meshes import write_mesh\nmesh = load()\nrun(lambda: write_mesh(path, mesh))",
     "ours, vtu, read": "from meshes import read_mesh\nrun(lambda: read_mesh(path))",
