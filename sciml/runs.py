@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sciml.learner import Learner
     from sciml.training import History
 
-__all__ = ["Run", "hardware", "read_yaml", "versions"]
+__all__ = ["Run", "difference", "hardware", "read_yaml", "require_known_schema", "versions"]
 
 SCHEMA = 1
 _FILES = ("config.yaml", "metrics.json", "history.csv", "weights.safetensors", "learner.json", "report.html")
@@ -47,6 +47,10 @@ _RECORDED_VERSIONS = (
     "neuraloperator",
     "pyamg",
     "torch-sla",
+    "h5py",
+    "meshio",
+    "pyvista",
+    "scikit-fem",
 )
 _FOLDERS = ("figures", "baselines")
 
@@ -137,8 +141,7 @@ class Run:
         schema = config.get("schema")
         if not isinstance(schema, int) or not isinstance(config.get("experiment"), dict):
             raise RunError(f"{directory}: config.yaml is not of a sciml run (no schema or no experiment).")
-        if schema > SCHEMA:
-            raise RunError(f"{directory}: written with schema {schema}, this version reads {SCHEMA}: update sciml-pde.")
+        require_known_schema(directory, schema)
         return cls(directory, config["experiment"])
 
     @property
@@ -227,20 +230,26 @@ class Run:
         return path
 
 
+def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which settings of two experiments differ, with both values of the first; empty where none does."""
+    other = [key for key in sorted({*earlier, *now}) if earlier.get(key) != now.get(key)]
+    if not other:
+        return ""
+    key = other[0]
+    verb = "differs" if len(other) == 1 else "differ"
+    return f"{', '.join(other)} {verb}: {key} was {earlier.get(key)!r}, now {now.get(key)!r}"
+
+
+def require_known_schema(where: Path | str, schema: int) -> None:
+    """Raise RunError for a configuration that a newer version wrote."""
+    if schema > SCHEMA:
+        raise RunError(f"{where}: written with schema {schema}, this version reads {SCHEMA}: update sciml-pde.")
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
-    for package in (
-        "sciml-pde",
-        "torch",
-        "numpy",
-        "scipy",
-        "numba",
-        "accelerate",
-        "neuraloperator",
-        "pyamg",
-        "torch-sla",
-    ):
+    for package in _RECORDED_VERSIONS:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -269,14 +278,12 @@ def _processor() -> str:
 def _check_same(run: Run, experiment: Mapping[str, Any]) -> None:
     if run.finished:
         raise RunError(f"{run.directory}: a finished run is there: give --overwrite, or another directory by -o.")
-    keys = sorted({*run.experiment, *experiment})
-    other = [key for key in keys if run.experiment.get(key) != experiment.get(key)]
+    other = difference(run.experiment, experiment)
     if other:
-        key = other[0]
         state = "a trained run" if run.trained else "an unfinished run"
         raise RunError(
-            f"{run.directory}: {state} of another experiment is there ({', '.join(other)} differ: {key} was "
-            f"{run.experiment.get(key)!r}, now {experiment.get(key)!r}): give --overwrite, or another directory by -o."
+            f"{run.directory}: {state} of another experiment is there ({other}): give --overwrite, or another "
+            "directory by -o."
         )
 
 

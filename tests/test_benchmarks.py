@@ -23,6 +23,11 @@ OWED = {
         "gmg_pcg.iterations.63sq", "gmg_pcg.iterations.511sq", "gmg_pcg.iterations.15cubed",
         "gmg_pcg.iterations.63cubed",
     ],
+    "meshes": [
+        "diffusion_p1.l2_order", "diffusion_p2.l2_order", "elasticity_p1.l2_order", "elasticity_p2.l2_order",
+        "batched_assembly_over_skfem_loop.time", "interpolation_linear.max_error", "interpolation_over_scipy.time",
+        "embedding_20k.inverted_triangles", "harmonic_over_uniform_embedding.mesh_noise",
+    ],
 }  # fmt: skip
 
 
@@ -38,13 +43,14 @@ def test_the_quick_benchmark_runs_and_leaves_the_committed_record_alone(parts, t
     assert (BENCHMARKS / "darcy.json").read_bytes() == before
 
 
-def test_the_quick_solver_benchmark_runs_and_leaves_the_committed_record_alone():
-    before = (BENCHMARKS / "solvers.json").read_bytes()
-    command = [sys.executable, BENCHMARKS / "solvers.py", "--quick"]
+@pytest.mark.parametrize("name", ["solvers", "meshes"])
+def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
+    before = (BENCHMARKS / f"{name}.json").read_bytes()
+    command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    assert "solvers.md written" in answer.stdout
-    assert (BENCHMARKS / "solvers.json").read_bytes() == before
+    assert f"{name}.md written" in answer.stdout
+    assert (BENCHMARKS / f"{name}.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(("benchmark", "name"), [(b, name) for b, names in OWED.items() for name in names])
@@ -55,7 +61,7 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
     assert entry["value"] is not None or entry["reason"]
 
 
-@pytest.mark.parametrize(("benchmark", "page"), [("darcy", "darcy_page"), ("solvers", "solver_page")])
+@pytest.mark.parametrize(("benchmark", "page"), [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page")])
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
     # Last on the path: the script `solvers.py` must not stand in for the package.
     monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS)])
