@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, get_type_hints
 
 from pde_benchmarks.errors import ConfigurationError
 from pde_benchmarks.problem import Problem, RecordedProblem, decode_spec, encode_spec
@@ -48,8 +48,11 @@ def configure(config_type: type, values: Mapping[str, Any]) -> Any:
     for key in values:
         if key not in known:
             raise ConfigurationError(f"unknown key {key!r} of {config_type.__name__}: known are {', '.join(known)}.")
+    # YAML reads the text 11 as a number; where text is expected, its digits are meant.
+    types = get_type_hints(config_type)
+    values = {key: str(v) if types[key] is str and type(v) is int else v for key, v in values.items()}
     try:
-        return TypeAdapter(config_type).validate_python(dict(values))
+        return TypeAdapter(config_type).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         own = first.get("ctx", {}).get("error")

@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line, attentive to Ctrl-C before anything heavy is imported."""
-    attention = Attention()
+    attention = Attention(sys.argv[1:])
     with attention.paid():
         from sciml.cli import main as command_line
 

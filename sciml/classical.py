@@ -12,7 +12,7 @@ from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Batch, Problem
 
-__all__ = ["ClassicalRow", "best_in_time", "classical_rows", "seconds_per_sample", "verdict"]
+__all__ = ["ClassicalRow", "best_in_time", "classical_rows", "left_out", "seconds_per_sample", "verdict"]
 
 MOST_CYCLES = 12
 BATCH = 32
@@ -40,7 +40,7 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
     rows = [_row("mean of the training fields", lambda inputs: _mean_field(train, inputs), test)]
     if not isinstance(problem, EllipticProblem):
         return rows
-    if all(size % 4 == 0 for size in test.outputs[problem.output.name].shape[2:]):
+    if not left_out(problem, test):
         rows.append(
             _row("coarse grid (n/4), solved exactly", lambda inputs: problem.first_guess(inputs, "coarse"), test)
         )
@@ -50,6 +50,16 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
         if cycles >= 2 and row.seconds_per_sample > learner_seconds:
             break
     return rows
+
+
+def left_out(problem: Problem, test: Dataset) -> str:
+    """One sentence on the row of the coarse grid where this grid has none; empty otherwise."""
+    if not isinstance(problem, EllipticProblem):
+        return ""
+    shape = test.outputs[problem.output.name].shape[2:]
+    if all(size % 4 == 0 for size in shape):
+        return ""
+    return f"No row of the coarse grid (n/4): {'×'.join(map(str, shape))} is no multiple of 4."
 
 
 def best_in_time(rows: list[ClassicalRow], seconds: float) -> ClassicalRow:

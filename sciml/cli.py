@@ -21,7 +21,7 @@ from sciml.commands.predict import predict
 from sciml.commands.report import report
 from sciml.commands.run import run
 from sciml.commands.solve import solve
-from sciml.interruption import INTERRUPTED, WORDS, Attention
+from sciml.interruption import INTERRUPTED, Attention, interruption
 
 __all__ = ["app", "main"]
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for a failure, 130 for Ctrl-C."""
     given = arguments if arguments is not None else sys.argv[1:]
-    _attention.received = False
+    _attention.received, _attention.words = False, interruption(given)
     try:
         with _attention.paid():
             result = app(given, prog_name="sciml", standalone_mode=False)
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         if _debugging():
             raise
         if _attention.received or isinstance(error, KeyboardInterrupt):
-            return _complain(WORDS, INTERRUPTED)
+            return _complain(_attention.words, INTERRUPTED)
         # Typer's own complaints about the command line know how to put themselves into words.
         words = getattr(error, "format_message", None)
         context = getattr(error, "ctx", None)
@@ -85,7 +85,7 @@ def _sentence(error: BaseException) -> tuple[str, int]:
         case ScimlError():
             return str(error), FAILURE
         case KeyboardInterrupt():
-            return str(error) or WORDS, 128 + getattr(error, "signal_number", INTERRUPTED - 128)
+            return str(error) or _attention.words, 128 + getattr(error, "signal_number", INTERRUPTED - 128)
         case MemoryError():
             return "out of memory: use fewer samples, a smaller grid or smaller batches.", FAILURE
         case RuntimeError() if "memory" in str(error).lower():

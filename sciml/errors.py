@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from pde_benchmarks.errors import ConfigurationError
 from solvers.errors import ScimlError
 
-__all__ = ["ConfigurationError", "LearnerError", "RunError", "ScimlError", "TrainingError"]
+__all__ = ["ConfigurationError", "LearnerError", "RunError", "ScimlError", "TrainingError", "about"]
 
 
 class LearnerError(ScimlError, ValueError):
@@ -18,3 +22,14 @@ class RunError(ScimlError, RuntimeError):
 
 class TrainingError(ScimlError, RuntimeError):
     """Training cannot go on (non-finite loss, out of memory)."""
+
+
+@contextmanager
+def about(path: Path | str) -> Iterator[None]:
+    """Begin the message of whatever the block raises of ours with the file that it is about."""
+    try:
+        yield
+    except ScimlError as error:
+        if str(path) not in str(error):
+            error.args = (f"{path}: {error}",)
+        raise

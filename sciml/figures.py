@@ -37,6 +37,8 @@ Value = TypeVar("Value")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+MOST_BINS = 60
+BOTTOM = 0.05  # inches below the lowest label
 SIGNED = 0.05  # a field has both signs if the smaller extreme is more than this part of the larger
 _RELATIVE_ERROR = "relative L² error (1)"
 _X_LABELS = {"seconds": "training time (s)", "parameters": "trainable parameters (1)"}
@@ -84,6 +86,7 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
         axes.set_title(name)
         unit = (units or {}).get(name, "1")
         (_draw_line if field.ndim == 1 else _draw_image)(axes, field, _group(name), limits[_group(name)], unit)
+    _trim(figure)
     return figure
 
 
@@ -179,8 +182,8 @@ def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int | None
     errors_by_learner
         Learner to relative L2 errors ``(samples,)``.
     bins
-        Number of bins, equal in the logarithm of the error; by default twice the root of the number of samples, at most
-        30.
+        Number of bins, equal in the logarithm of the error; by default so many that every learner spreads over the root
+        of its number of samples, at least 5, and at most 60 in all.
 
     Raises
     ------
@@ -191,8 +194,7 @@ def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int | None
 
     errors = {name: _positive(name, e) for name, e in _some("errors_by_learner", errors_by_learner).items()}
     low, high = min(e.min() for e in errors.values()), max(e.max() for e in errors.values())
-    samples = max(e.size for e in errors.values())
-    bins = bins if bins is not None else min(30, ceil(2 * samples**0.5))
+    bins = bins if bins is not None else _bins(list(errors.values()))
     edges = np.geomspace(low / 1.05, high * 1.05, bins + 1)
     figure = _figure(6.0, 4.2)
     axes = figure.add_subplot()
@@ -357,6 +359,22 @@ def _positive(name: str, values: ArrayLike) -> Array:
 
 
 # Drawing
+
+
+def _bins(errors: Sequence[Array]) -> int:
+    """So many that each of the distributions, decades apart maybe, fills the root of its number of samples."""
+    extent = float(np.log(max(e.max() for e in errors) / min(e.min() for e in errors)))
+    widths = [float(np.log(e.max() / e.min())) / max(5, ceil(e.size**0.5)) for e in errors if e.max() > e.min()]
+    return min(MOST_BINS, max(5, ceil(extent / min(widths)))) if widths else 5
+
+
+def _trim(figure: Figure) -> None:
+    """Take away the empty band that square panels leave at the bottom: their height follows from the width."""
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    band = figure.get_tightbbox().y0 - BOTTOM
+    if band > 0:
+        figure.set_size_inches(width, height - band)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -6,27 +6,48 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["INTERRUPTED", "WORDS", "Attention"]
+__all__ = ["INTERRUPTED", "Attention", "interruption"]
 
 INTERRUPTED = 130
-WORDS = "interrupted; the same command goes on where it stopped."
+RESUMING = ("compare", "generate", "run")
+
+
+def interruption(arguments: Sequence[str]) -> str:
+    """What an interrupted command line says: only some commands keep what they have done.
+
+    Examples
+    --------
+    >>> interruption(["run", "darcy"]), interruption(["list"])
+    ('interrupted; the same command goes on where it stopped.', 'interrupted; the same command starts anew.')
+    """
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    done = "goes on where it stopped" if command in RESUMING else "starts anew"
+    return f"interrupted; the same command {done}."
 
 
 class Attention:
     """Listens for Ctrl-C while entered with `paid`.
 
+    Parameters
+    ----------
+    arguments
+        The command line that would be interrupted.
+
     Attributes
     ----------
     received
         Whether Ctrl-C was pressed: whatever fails afterwards fails because of it.
+    words
+        What is said then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.received = False
+        self.words = interruption(arguments)
 
     @contextmanager
     def paid(self) -> Iterator[None]:
@@ -50,7 +71,7 @@ class Attention:
         if _importing(frame):
             # Past the buffers: Python's own are in an unknown state here.
             shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the cursor, which a progress bar hides
-            os.write(2, f"{shown}sciml: {WORDS}\n".encode())
+            os.write(2, f"{shown}sciml: {self.words}\n".encode())
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
 

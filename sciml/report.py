@@ -18,7 +18,7 @@ from sciml.errors import ConfigurationError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Cell", "Section", "Table", "render_report"]
+__all__ = ["Cell", "Section", "Table", "counted", "render_report", "significant"]
 
 Cell = str | float | None
 
@@ -137,7 +137,24 @@ def _cell(cell: Cell) -> str:
 def _number(value: Real) -> str:
     if isinstance(value, Integral):
         return f"{int(value):,}".replace(",", "\u202f")
-    return f"{float(value):.3g}"
+    return significant(float(value))
+
+
+def significant(value: float) -> str:
+    """Three significant digits; an exponent only below 1e-4 and from 1e5 on.
+
+    Examples
+    --------
+    >>> significant(1684.0), significant(0.0123), significant(2.5e7)
+    ('1680', '0.0123', '2.5e+07')
+    """
+    rounded = f"{value:.3g}"
+    return f"{float(rounded):.0f}" if 1e3 <= abs(float(rounded)) < 1e5 else rounded
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, which takes an s unless there is one: ``1 core``, ``2 cores``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _figure(caption: str, figure: Figure) -> str:

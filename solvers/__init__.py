@@ -24,6 +24,7 @@ from solvers.errors import (
     Singular,
     SolveError,
     TagError,
+    ToleranceError,
 )
 from solvers.fast_poisson import FastPoisson
 from solvers.files import read_system, read_vector, write_system, write_vector
@@ -155,6 +156,7 @@ __all__ = [
     "SumOperator",
     "SuperLU",
     "TagError",
+    "ToleranceError",
     "block_diag",
     "finite_volume_operator",
     "linear_solve",

@@ -73,7 +73,7 @@ class Auto(Solver):
             return (CG(self.rtol) if "spd" in A.tags else self._unsymmetric()), preconditioner
         if isinstance(A, DiffusionOperator):
             return self._on_grid(A)
-        here = A.global_shape == A.shape  # a distributed matrix is in no place where it could be factored
+        here = not A.is_distributed  # a distributed matrix is in no place where it could be factored
         systems, n, stored = A.batch_shape.numel(), A.shape[0], isinstance(A, CSROperator) or hasattr(A, "to_csr")
         if here and n <= _DENSE and systems * n**2 <= _DENSE_ENTRIES:
             return (DenseCholesky(self.rtol) if "spd" in A.tags else DenseLU(self.rtol)), None

@@ -261,7 +261,7 @@ def _cleaned(A: LinearOperator) -> LinearOperator:
 def _check(A: LinearOperator, k: int, B: LinearOperator | None, x0: Tensor | None) -> None:
     n = A.shape[1]
     require_tag(A, "symmetric", "lobpcg", "symmetrise A")
-    if A.global_shape != A.shape:
+    if A.is_distributed or (B is not None and B.is_distributed):
         raise TagError(f"{A!r} is distributed: lobpcg needs the operator in one place")
     if not 1 <= k <= n:
         raise ShapeError(f"k = {k}: {A!r} has {n} eigenvalues; expected 1 ≤ k ≤ {n}")

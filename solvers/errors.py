@@ -20,6 +20,7 @@ __all__ = [
     "Singular",
     "SolveError",
     "TagError",
+    "ToleranceError",
 ]
 
 
@@ -53,6 +54,10 @@ class PatternError(ScimlError, ValueError):
 
 class TagError(ScimlError, ValueError):
     """A solver needs a property (symmetric, spd) that the operator does not claim."""
+
+
+class ToleranceError(ScimlError, ValueError):
+    """A tolerance that the precision does not reach, or a limit or interval of steps that makes no sense."""
 
 
 class MissingPackageError(ScimlError, ImportError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from solvers.errors import TagError
 from solvers.implicit import Solve, solve_differentiably
 from solvers.operators.linear_operator import LinearOperator
 from solvers.operators.product import ProductOperator
@@ -33,7 +34,18 @@ def least_squares_differentiably(A: LinearOperator, b: Tensor, forward: Solve, a
         Computes it from A and b, without forming Aᴴb or squaring the condition number.
     again
         Solves systems with AᴴA, which differentiation asks for.
+
+    Raises
+    ------
+    TagError
+        A has fewer rows than columns, so that AᴴA is singular.
     """
+    m, n = A.shape
+    if m < n:
+        raise TagError(
+            f"{A!r} has more columns than rows: derivatives of shortest solutions are not defined; solve under "
+            "torch.no_grad(), or solve A Aᴴ y = b by CG and take x = Aᴴ y, which is differentiable"
+        )
     original, data = A.replace(tuple(p.detach() for p in A.parameters())), b.detach()
 
     def solve(gram: LinearOperator, _: Tensor, flipped: bool) -> Tensor:

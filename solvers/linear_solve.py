@@ -9,16 +9,17 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from solvers.arguments import require_arguments
 from solvers.errors import SolveError
 from solvers.inverse import Inverse, Preconditioner
 from solvers.krylov import CG
-from solvers.nullspace import DeflatedInverse, DeflatedOperator, orthonormal
+from solvers.nullspace import DeflatedInverse, DeflatedOperator, orthonormal, require_kernel
 from solvers.operators.linear_operator import LinearOperator
 from solvers.operators.product_rule import columns_first, is_differentiated
 from solvers.solution import Solution, Stats
 from solvers.solver import Outcome, Solver
 from solvers.status import Status
-from solvers.verification import verify_tags
+from solvers.verification import verify_symmetry, verify_tags
 
 __all__ = ["SolveState", "linear_solve"]
 
@@ -109,6 +110,7 @@ def linear_solve(
     >>> torch.allclose(b.grad, solution.value)
     True
     """
+    require_arguments(A, b, solver, preconditioner)
     columns = _has_columns(A, b)
     if columns:
         b = columns_first(b, len(A.batch_shape))
@@ -154,24 +156,43 @@ class _Run:
         rhs = A.project(b)
         x0 = None if self.x0 is None else A.project(self.x0.detach().expand(*b.shape[:-1], A.shape[1]))
         outcome = self.state.solver.solve(A, rhs, self.state.inverse, x0)
-        status = outcome.status
+        outcome = replace(outcome, value=A.project(outcome.value))
         if rhs is not b and not self.project_rhs:
-            inconsistent = A.norm(b - rhs) > _INCONSISTENT * A.norm(b)
-            inconsistent = inconsistent.squeeze(-1) & (status != Status.NONFINITE_INPUT)
-            status = torch.where(inconsistent, Status.SINGULAR, status)
-        solution = self.solution(replace(outcome, status=status), perf_counter() - began)
-        if self.throw:
+            outcome = _with_what_was_projected(outcome, A.norm(b), A.norm(b - rhs))
+        solution = self.solution(outcome, perf_counter() - began)
+        if self.throw and not bool(solution.converged.all()):
+            verify_symmetry(A)  # a tag that is wrong is the better explanation
             solution.raise_if_failed()
         self.solutions.append(solution)
         return outcome.value
 
     @torch.no_grad()
     def again(self, A: LinearOperator, g: Tensor, flipped: bool) -> Tensor:
-        """Solve for a derivative. A failure raises, or makes the gradient of that system NaN: never silently wrong."""
+        """Solve for a derivative. A failure raises, or makes the gradient of that system NaN: never silently wrong.
+
+        So does a failure of the system itself, unless its cotangent is zero.
+        """
+        failed = (self.solutions[0].status != Status.CONVERGED).unsqueeze(-1)
+        if not bool(failed.any()):
+            return self.adjoint(A, g, flipped)
+        lost = failed & (g != 0).any(-1, keepdim=True)
+        if bool(lost.any()):
+            warnings.warn(
+                f"the gradient of system {int(lost.reshape(-1).nonzero()[0])} of {lost.numel()} is NaN, because the "
+                "system was not solved: leave it out of the loss, or raise throw=True",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        value = self.adjoint(A, torch.where(failed, 0, g), flipped)
+        return torch.where(failed, torch.where(lost, torch.nan, 0), value)
+
+    def adjoint(self, A: LinearOperator, g: Tensor, flipped: bool) -> Tensor:
+        """The solution for the cotangent g."""
         solver, inverse = self.adjoint_solver or self.state.solver.for_derivatives(), self.state.inverse
         if flipped and inverse is not None:
             inverse = inverse.H
         outcome = solver.solve(A, A.project(g), inverse, None)
+        outcome = replace(outcome, value=A.project(outcome.value))
         if not bool(outcome.status.any()):
             return outcome.value
         try:
@@ -198,6 +219,17 @@ class _Run:
         return Solution(outcome.value, outcome.status, stats, self.state)
 
 
+def _with_what_was_projected(outcome: Outcome, size: Tensor, left_out: Tensor) -> Outcome:
+    """The outcome with the part of b in the kernel counted in: it is residual, and too much of it is a failure."""
+    inconsistent = (left_out > _INCONSISTENT * size).squeeze(-1) & (outcome.status != Status.NONFINITE_INPUT)
+    return replace(
+        outcome,
+        status=torch.where(inconsistent, Status.SINGULAR, outcome.status).to(outcome.status.dtype),
+        residual_norm=torch.hypot(outcome.residual_norm, left_out.squeeze(-1)),
+        rhs_norm=size.squeeze(-1),
+    )
+
+
 @torch.no_grad()
 def _set_up(A: LinearOperator, solver: Solver, preconditioner: Preconditioner | None) -> SolveState:
     solver, preconditioner = solver.choose(A, preconditioner)
@@ -206,7 +238,9 @@ def _set_up(A: LinearOperator, solver: Solver, preconditioner: Preconditioner | 
 
 
 def _deflated(A: LinearOperator, state: SolveState, nullspace: Tensor) -> tuple[LinearOperator, SolveState]:
-    deflated = DeflatedOperator(A, orthonormal(nullspace.detach(), A))
+    kernel = orthonormal(nullspace.detach(), A)
+    require_kernel(A, kernel)
+    deflated = DeflatedOperator(A, kernel)
     inverse = state.inverse
     if inverse is not None and not isinstance(inverse, DeflatedInverse):
         inverse = DeflatedInverse(inverse, deflated)

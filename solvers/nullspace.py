@@ -9,7 +9,7 @@ from solvers.errors import ShapeError, TagError
 from solvers.inverse import Inverse
 from solvers.operators.linear_operator import LinearOperator
 
-__all__ = ["DeflatedInverse", "DeflatedOperator", "orthonormal"]
+__all__ = ["DeflatedInverse", "DeflatedOperator", "orthonormal", "require_kernel"]
 
 
 class DeflatedOperator(LinearOperator):
@@ -120,3 +120,23 @@ def orthonormal(kernel: Tensor, A: LinearOperator) -> Tensor:
             )
         basis.append(z / rest)
     return torch.stack(basis, -1) if basis else columns.to(A.dtype)
+
+
+@torch.no_grad()
+def require_kernel(A: LinearOperator, kernel: Tensor) -> None:
+    """Raise `TagError` unless A z = 0, up to √eps ‖A‖, for the orthonormal columns z of `kernel` in finite systems."""
+    n = kernel.shape[0]
+    trial = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.device, A.dtype)
+    trial = trial / A.norm(trial)
+    size, limit = A.norm(A.mv(trial)), torch.finfo(A.dtype).eps ** 0.5
+    finite = A.is_finite()
+    for k, z in enumerate(kernel.mT):
+        moved = A.norm(A.mv(z))
+        # ‖A w‖ of a random unit vector w is of the size of ‖A‖ / √n or larger.
+        wrong = (moved > limit * A.global_shape[1] ** 0.5 * size).squeeze(-1) & finite
+        if bool(wrong.any()):
+            system = int(wrong.reshape(-1).nonzero()[0])
+            raise TagError(
+                f"nullspace: column {k} is not in the kernel of system {system} of {wrong.numel()} of {A!r} "
+                f"(‖A z‖ = {float(moved.reshape(-1)[system]):.1e} for a unit vector z): leave it out, or mend it"
+            )

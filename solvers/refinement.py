@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from solvers.errors import DTypeError
+from solvers.errors import DTypeError, ToleranceError
 from solvers.inverse import Inverse, Preconditioner
 from solvers.krylov import CG
 from solvers.operators.linear_operator import LinearOperator
@@ -71,7 +71,9 @@ class IterativeRefinement(Solver):
     def check(self, A: LinearOperator, inverse: Inverse | None) -> None:
         eps = torch.finfo(A.dtype).eps
         if not 10 * eps <= self.rtol < 1:
-            raise ValueError(f"rtol = {self.rtol:g}: {A.dtype} reaches relative residuals in [{10 * eps:.1e}, 1)")
+            raise ToleranceError(
+                f"rtol = {self.rtol:g}: {A.dtype} reaches relative residuals in [{10 * eps:.1e}, 1); choose one there"
+            )
         self.inner.check(self._low(A), inverse)
 
     def setup(self, A: LinearOperator, preconditioner: Preconditioner | None) -> Inverse | None:

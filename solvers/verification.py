@@ -7,7 +7,7 @@ import torch
 from solvers.errors import TagError
 from solvers.operators.linear_operator import LinearOperator
 
-__all__ = ["verify_tags"]
+__all__ = ["verify_symmetry", "verify_tags"]
 
 _VECTORS, _LANCZOS_STEPS = 3, 12
 
@@ -24,15 +24,22 @@ def verify_tags(A: LinearOperator) -> None:
     TagError
         With the system of the batch and the numbers that contradict the tag.
     """
+    verify_symmetry(A)
+    if "spd" in A.tags:
+        smallest = _smallest_ritz_value(A, A.project(_random(A, 0)[0]))
+        if bool((smallest < 0).any()):
+            raise TagError(
+                f"system {_first(smallest < 0)} of {A!r} is tagged 'spd', but xᴴ A x < 0 for some x (Ritz value "
+                f"{float(smallest.min()):.2e}): tag it 'symmetric' and use MINRES, or check the sign of A"
+            )
+
+
+@torch.no_grad()
+def verify_symmetry(A: LinearOperator) -> None:
+    """Raise `TagError` if an operator tagged "symmetric" is seen not to be, on three pairs of seeded vectors."""
     if "symmetric" not in A.tags:
         return
-    generator = torch.Generator().manual_seed(0)
-    u, v = (
-        torch.randn(_VECTORS, *(1,) * len(A.batch_shape), A.shape[1], generator=generator, dtype=torch.float64)
-        .to(A.device, A.dtype)
-        .expand(_VECTORS, *A.batch_shape, A.shape[1])
-        for _ in range(2)
-    )
+    u, v = (_random(A, seed) for seed in (0, 1))
     Au, Av = A.mv(u), A.mv(v)
     left, right = A.inner(Au, v), A.inner(u, Av)
     size = A.norm(Au) * A.norm(v) + A.norm(u) * A.norm(Av)
@@ -42,13 +49,14 @@ def verify_tags(A: LinearOperator) -> None:
             f"system {_first(wrong)} of {A!r} is tagged 'symmetric', but ⟨A u, v⟩ ≠ ⟨u, A v⟩ for random u, v "
             f"(difference {float((left - right).abs().max()):.1e}): drop the tag and use GMRES, or symmetrise A"
         )
-    if "spd" in A.tags:
-        smallest = _smallest_ritz_value(A, A.project(u[0]))
-        if bool((smallest < 0).any()):
-            raise TagError(
-                f"system {_first(smallest < 0)} of {A!r} is tagged 'spd', but xᴴ A x < 0 for some x (Ritz value "
-                f"{float(smallest.min()):.2e}): tag it 'symmetric' and use MINRES, or check the sign of A"
-            )
+
+
+def _random(A: LinearOperator, seed: int) -> torch.Tensor:
+    """Seeded vectors ``(3, *batch, n)``."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = _VECTORS, *(1,) * len(A.batch_shape), A.shape[1]
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return drawn.to(A.device, A.dtype).expand(_VECTORS, *A.batch_shape, A.shape[1])
 
 
 def _smallest_ritz_value(A: LinearOperator, start: torch.Tensor) -> torch.Tensor:

@@ -61,7 +61,9 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
     assert entry["value"] is not None or entry["reason"]
 
 
-@pytest.mark.parametrize(("benchmark", "page"), [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page")])
+@pytest.mark.parametrize(
+    ("benchmark", "page"), [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page")]
+)
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
     # Last on the path: the script `solvers.py` must not stand in for the package.
     monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS)])

@@ -17,6 +17,7 @@ from meshes.errors import MeshError
 from meshes.finite_elements.coefficients import CoefficientLayout
 from meshes.finite_elements.sparsity import EntryPlaces
 from solvers.operators import CSROperator, CSRPattern
+from solvers.operators.linear_operator import closed
 
 __all__ = ["AssemblyMap", "assembly_map", "load_map"]
 
@@ -146,7 +147,7 @@ def assembly_map(
             number = layout.numbers[:, m] * channels + channel
             transposed = transposed + _collected(cells, places.places, number, transposed.shape)
     S = CSROperator.from_scipy(transposed.T)
-    return AssemblyMap(S, places.pattern, channels, layout.name, frozenset(tags))
+    return AssemblyMap(S, places.pattern, channels, layout.name, closed(tags))
 
 
 def load_map(values: Array, weights: Array, layout: CoefficientLayout, dofs: Array, size: int) -> CSROperator:

@@ -98,8 +98,8 @@ class Dataset:
         """Name, role, shape, dtype and range of every field (``nan`` where there is no sample)."""
         return [summary(role, name, array) for role, name, array in self._fields()]
 
-    def check(self) -> list[str]:
-        """Refuse data that cannot be used, and remark on what looks odd.
+    def check(self, where: str = "") -> list[str]:
+        """Refuse data (read from ``where``) that cannot be used, and remark on what looks odd.
 
         Returns
         -------
@@ -113,13 +113,13 @@ class Dataset:
             If there is no sample, or a value is NaN or infinite (with the number of samples and the first of them).
         """
         if not self.count:
-            raise DatasetError(f"{self.name}: no samples.")
+            raise DatasetError(f"{where or self.name}: no samples.")
         remarks = []
         for role, name, array in self._fields():
             low, high = _ranges(array)
-            _require_finite(self.name, name, low, high)
+            _require_finite(where or self.name, name, low, high)
             if role == "input" and low.min() == high.max():
-                remarks.append(f"input {name!r} is {low[0].item():g} everywhere: nothing can be learned from it.")
+                remarks.append(f"input {name!r} is {low[0].item():g} everywhere.")
             zero = _numbers((low == 0) & (high == 0))
             if role == "output" and zero:
                 remarks.append(

@@ -120,7 +120,7 @@ def read_dataset(
         tuple(_spec(name, array, grid, Real()) for name, array in wanted),
     )
     dataset = Dataset(problem, Batch(dict(given)), Batch(dict(wanted)), path.stem)
-    dataset.check()
+    dataset.check(str(path))
     return dataset
 
 
@@ -136,7 +136,10 @@ def read_inputs(
             _require_named(path, batch, _names(inputs))
             return batch
         names = _names(inputs) or (recording.has(expected.inputs) if expected is not None else None)
-        batch = Batch(dict(fields_of(recording, recording.choose_inputs(names))))
+        chosen = recording.choose_inputs(names)
+        if names is None and expected is not None and not recording.inputs:
+            _require_no_outputs(recording, chosen, expected)
+        batch = Batch(dict(fields_of(recording, chosen)))
     require_finite(str(path), batch)
     return batch
 
@@ -149,6 +152,18 @@ def _require_named(path: Path, batch: Batch, names: list[str] | None) -> None:
     """A data set of the package knows its own fields: names can confirm them, not choose others."""
     if names is not None and names != list(batch):
         raise DatasetError(f"{path}: {', '.join(names)} asked for, but this sciml file holds {', '.join(batch)} there.")
+
+
+def _require_no_outputs(recording: Recording, chosen: Sequence[str], expected: Problem) -> None:
+    """The only array of a file may be the input under any name, but not under that of an output."""
+    outputs = {spec.name for spec in expected.outputs}
+    for name in chosen:
+        if name in outputs:
+            wanted = ", ".join(spec.name for spec in expected.inputs)
+            raise DatasetError(
+                f"{recording.path}: {name!r} is an output of {expected.name}; the array {wanted} is expected. If it "
+                "is the input all the same, name it with --input-name."
+            )
 
 
 def _recording(path: Path, stack: ExitStack) -> Recording | None:

@@ -39,6 +39,7 @@ def compare(
     from sciml.commands.values import settings as parsed
     from sciml.experiments import Comparison, Experiment, table_columns
     from sciml.experiments.comparison import comparison_rows
+    from sciml.report import counted
 
     base = Experiment(
         learner="",
@@ -52,9 +53,10 @@ def compare(
         threads=threads,
     )
     directory = output or Path("runs") / f"compare-{problem}"
-    comparison = Comparison(base, tuple(names(learners) or ()), tuple(range(seeds)), directory, overwrite)
+    compared = tuple(dict.fromkeys(names(learners) or ()))  # one that is named twice is one row
+    comparison = Comparison(base, compared, tuple(range(seeds)), directory, overwrite)
     result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
-    title = f"{problem}, {seeds} seeds, mean ± standard deviation"
+    title = f"{problem}, {counted(seeds, 'seed')}, mean ± standard deviation"
     table(title, table_columns(result["tests"]), comparison_rows(result, brief=True))
     show(f"report: {directory / 'report.html'}")
     show(f"numbers: {directory / 'comparison.json'}")

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 
+from sciml.report import significant
+
 if TYPE_CHECKING:
     from sciml.experiments.data import Advance
 
@@ -88,4 +90,4 @@ def _text(cell: Cell) -> str:
         return "–"
     if isinstance(cell, Integral):
         return f"{int(cell):,}".replace(",", " ")
-    return f"{cell:.3g}" if isinstance(cell, Real) else str(cell)
+    return significant(float(cell)) if isinstance(cell, Real) else str(cell)

@@ -23,9 +23,14 @@ def evaluate(
 ) -> None:
     """Measure a trained learner on test data, and print a table of its errors."""
     from sciml.commands.console import Terminal, show, table
+    from sciml.errors import ConfigurationError, about
     from sciml.experiments import read_tests, reopen
     from sciml.runs import Run
 
+    about_files = {"--input-name": input_name, "--output-name": output_name, "--alignment": alignment}
+    for option, value in about_files.items():
+        if value is not None and not data:
+            raise ConfigurationError(f"{option} applies to files: give --data, or leave it out.")
     opened = Run.open(run)
     if data:
         learner = opened.load_learner()
@@ -35,7 +40,10 @@ def evaluate(
     else:
         _, own, learners = reopen(opened, Terminal())
         learner, tests = next(iter(learners.values())), own.tests
-    errors = {name: learner.evaluate(dataset) for name, dataset in tests.items()}
+    errors = {}
+    for (name, dataset), where in zip(tests.items(), map(str, data or tests), strict=True):
+        with about(where):
+            errors[name] = learner.evaluate(dataset)
     keys = list(dict.fromkeys(key for values in errors.values() for key in values))
     rows = [[EXPLAINED.get(key, key), *(values.get(key) for values in errors.values())] for key in keys]
     rows.append(["samples", *(dataset.count for dataset in tests.values())])

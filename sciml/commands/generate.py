@@ -20,15 +20,20 @@ def generate(
     """Draw inputs of a problem and solve them; an interrupted generation goes on where it stopped."""
     from pde_benchmarks import datasets
     from sciml.commands.console import Terminal, show
+    from sciml.commands.output_files import check_output
     from sciml.commands.values import settings as parsed
     from sciml.errors import ConfigurationError
     from sciml.experiments import build_problem
+    from sciml.report import counted
 
     if output.suffix not in (".h5", ".hdf5"):
         raise ConfigurationError(f"--output {output}: an HDF5 file is written, so the name must end in .h5 or .hdf5.")
+    if seed < 0:
+        raise ConfigurationError(f"--seed {seed}: a whole number, at least 0, is expected.")
+    check_output(output)
     posed = build_problem(problem, parsed(settings))
-    with Terminal().bar(f"{problem}: {count} samples") as advance:
+    with Terminal().bar(f"{problem}: {counted(count, 'sample')}") as advance:
         dataset = datasets.generate(posed, count, seed, output, progress=lambda done, total: advance(done / total, ""))
     for row in dataset.describe():
         show(str(row))
-    show(f"{dataset.count} samples in {output}")
+    show(f"{counted(dataset.count, 'sample')} in {output}")

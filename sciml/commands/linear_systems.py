@@ -12,7 +12,21 @@ from torch import Tensor
 
 import solvers
 from sciml.errors import ConfigurationError
-from solvers import CG, Auto, CSROperator, Fallback, NormalCG, Preconditioner, Solution, Solver, Status, linear_solve
+from solvers import (
+    CG,
+    GMRES,
+    MINRES,
+    Auto,
+    CSROperator,
+    Fallback,
+    NormalCG,
+    Preconditioner,
+    Solution,
+    Solver,
+    Status,
+    linear_solve,
+)
+from solvers.direct.direct_solver import DirectSolver
 from solvers.errors import ScimlError, SolveError
 
 __all__ = ["PRECONDITIONERS", "SOLVERS", "Attempt", "Report", "attempts", "solved", "tagged"]
@@ -144,11 +158,15 @@ def attempts(
         why = words if isinstance(chosen, CG) else _REASONS[type(chosen).__name__]
         if isinstance(chosen, CG) or matrix is A:
             tried.append(Attempt(matrix, _with(chosen, wanted), choice, why))
+    if isinstance(tried[-1].solver, DirectSolver) and "spd" not in A.tags:
+        # A singular matrix has no factor; if b is in its range, these find a solution.
+        rest = MINRES() if "symmetric" in A.tags else GMRES()
+        tried.append(Attempt(A, _with(rest, wanted), None, "no factor: the matrix is singular"))
     return tried
 
 
 def solved(b: Tensor, plans: Sequence[Attempt]) -> Report:
-    """The first attempt that solves every column of b ``(m)`` or ``(m, k)``, or the last one.
+    """The first attempt that solves every column of b ``(m)`` or ``(m, k)``, or else a direct one, or the last one.
 
     Raises
     ------
@@ -157,6 +175,7 @@ def solved(b: Tensor, plans: Sequence[Attempt]) -> Report:
     """
     rows = b if b.ndim == 1 else b.mT.contiguous()
     remarks: list[str] = []
+    factored: Report | None = None
     for plan in plans:
         last = plan is plans[-1]
         try:
@@ -172,8 +191,12 @@ def solved(b: Tensor, plans: Sequence[Attempt]) -> Report:
             remarks.append(f"{plan.method}: {error} Another solver is tried.")
             continue
         report = _report(rows, solution, plan, remarks)
-        if last or bool(solution.converged.all()):
+        if bool(solution.converged.all()):
             return report
+        if last:  # a factorisation knows better than an iteration what is wrong with the matrix
+            return factored or report
+        if isinstance(plan.solver, DirectSolver):
+            factored = report
         remarks.append(f"{plan.method} ended with the status {report.status}: another solver is tried.")
     raise AssertionError("attempts() gives at least one plan")
 

@@ -39,17 +39,21 @@ def predict(
     """
     from pde_benchmarks.datasets import read_inputs, summary
     from sciml.certify import require_certifiable
-    from sciml.commands.console import show
-    from sciml.errors import ConfigurationError
+    from sciml.commands.console import Terminal, show
+    from sciml.commands.output_files import check_output
+    from sciml.errors import ConfigurationError, about
     from sciml.experiments import fields_of
     from sciml.files import ARRAY_FORMATS, write_arrays
     from sciml.learners.grid_learner import GridLearner
+    from sciml.report import counted
     from sciml.runs import Run
 
     if not output.suffix:
         output = output.with_name(output.name + input_file.suffix)
     if output.suffix not in ARRAY_FORMATS:
         raise ConfigurationError(f"--output {output}: the name must end in one of {', '.join(ARRAY_FORMATS)}.")
+    # A directory is read for the pair of arrays in it.
+    check_output(output, *(input_file.iterdir() if input_file.is_dir() else [input_file]))
     learner = Run.open(run).load_learner()
     problem = learner.problem
     if certify is not None:
@@ -67,13 +71,17 @@ def predict(
         show(str(summary("input", name, field)))
     inputs = fields_of(problem, found, problem.inputs, str(input_file))
     problem.check(inputs, str(input_file))
-    if certify is None:
-        arrays: dict[str, Tensor] = dict(learner.predict(inputs).mean)
-    else:
-        arrays = _certified(learner, inputs, certify)
+    with about(input_file):
+        if certify is None:
+            arrays: dict[str, Tensor] = dict(learner.predict(inputs).mean)
+        else:
+            arrays = _certified(learner, inputs, certify)
+    replaced = output.exists()
     write_arrays(output, arrays)
+    if replaced:
+        Terminal().say(f"replaced {output}.")
     written = list(arrays)[:1] if output.suffix == ".npy" else list(arrays)
-    show(f"{inputs.count} samples in {output}: {', '.join(written)}")
+    show(f"{counted(inputs.count, 'sample')} in {output}: {', '.join(written)}")
 
 
 def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor]:

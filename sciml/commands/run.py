@@ -66,6 +66,7 @@ def run(
     from sciml.commands.values import names, seconds
     from sciml.commands.values import settings as parsed
     from sciml.experiments import beside, build_problem, conduct, ready, table_columns, table_rows, untrained, with_data
+    from sciml.report import counted
     from sciml.runs import Run
 
     given = {
@@ -110,7 +111,7 @@ def run(
         show(sentence)
     outcome = conduct(made, experiment, found, watcher)
     name, test = outcome.story.test
-    title = f"errors on {name}, mean over {test.count} samples"
+    title = f"errors on {name}, mean over {counted(test.count, 'sample')}"
     table(title, table_columns(found.tests), table_rows(outcome.story, brief=True))
     show(f"report: {outcome.report}")
 
@@ -122,6 +123,7 @@ def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment,
     from sciml.learner import learner_types
 
     values = {**_from_file(config), **given}
+    _refuse_unused(values, given)
     if "learner" not in values:
         # Filled in below, once the problem is known.
         values["learner"] = ""
@@ -134,18 +136,40 @@ def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment,
         values["learner"] = experiment.learner or default_learner(posed)
         if "baselines" not in values:
             values["baselines"], remark = default_baselines(posed, values["learner"])
+    asked = list(values.get("baselines", ()))
+    values["baselines"] = [name for name in dict.fromkeys(asked) if name != values["learner"]]
+    if len(values["baselines"]) < len(asked):
+        remark = "a baseline that is the learner itself, or is named twice, is trained once only."
     for name in (values["learner"], *values.get("baselines", ())):
         find(learner_types(), name, "learner")
     experiment = configure(Experiment, values)
     return experiment, remark
 
 
+def _refuse_unused(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Options of files beside a problem, and of problems beside files, would be ignored in silence."""
+    from sciml.errors import ConfigurationError
+
+    unused: tuple[str, ...] = ()
+    place = ""
+    if values.get("data") is None:
+        unused, place = ("test_data", "input_name", "output_name", "alignment"), "files: give --data, or leave it out"
+    elif values.get("problem") is None:
+        unused, place = ("problem_settings", "samples", "test_samples"), "a problem, and --data is a file: leave it out"
+    for name in unused:
+        if name in given:
+            option = {"problem_settings": "problem-set"}.get(name, name.replace("_", "-"))
+            raise ConfigurationError(f"--{option} applies to {place}.")
+
+
 def _from_file(path: Path | None) -> dict[str, Any]:
     """An experiment's values from YAML; a run's ``config.yaml`` has them in its section ``experiment``."""
-    from sciml.runs import read_yaml
+    from sciml.runs import read_yaml, require_known_schema
 
     if path is None:
         return {}
     values = read_yaml(path)
+    if isinstance(values.get("schema"), int):
+        require_known_schema(path, values["schema"])
     inner = values.get("experiment")
     return dict(inner) if isinstance(inner, dict) else values

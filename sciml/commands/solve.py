@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -45,37 +44,21 @@ def solve(
     The figure OUTPUT.convergence.png is written beside the solution, also of a solve that failed.
     """
     from sciml.commands.console import show
+    from sciml.commands.output_files import check_output
     from solvers.files import write_vector
-
-    try:
-        _check_output(output, system, rhs)
-        A, b = _read(system, rhs, spd, dtype)
-        report = _solved(A, b, solver, preconditioner, rtol, max_iterations)
-        _show(report, A)
-        if bool(report.solution.converged.all()):
-            write_vector(output, report.value)  # before the figure, for which the disk may have no room
-            show(f"solution in {output}.")
-        _draw(output, report)
-        report.solution.raise_if_failed()
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted; the same command starts anew.") from None
-
-
-def _check_output(output: Path, system: Path, rhs: Path) -> None:
-    """Raise while nothing has been computed yet."""
-    from sciml.errors import ConfigurationError
     from solvers.files.opening import ending_of
     from solvers.files.vectors import VECTOR_ENDINGS
 
     ending_of(output, VECTOR_ENDINGS)
-    folder = output.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise ConfigurationError(
-            f"--output {output}: {folder} is no folder that can be written: make it, or choose one."
-        )
-    for given in (system, rhs):
-        if output.exists() and given.exists() and output.samefile(given):
-            raise ConfigurationError(f"--output {output}: would replace the input {given}: choose another name.")
+    check_output(output, system, rhs)
+    A, b = _read(system, rhs, spd, dtype)
+    report = _solved(A, b, solver, preconditioner, rtol, max_iterations)
+    _show(report, A)
+    if bool(report.solution.converged.all()):
+        write_vector(output, report.value)  # before the figure, for which the disk may have no room
+        show(f"solution in {output}.")
+    _draw(output, report)
+    report.solution.raise_if_failed()
 
 
 def _read(system: Path, rhs: Path, spd: bool, dtype: str | None) -> tuple[CSROperator, Tensor]:

@@ -10,18 +10,19 @@ from typing import Any
 
 import torch
 
+from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.registry import configure
-from sciml.classical import ClassicalRow, best_in_time, verdict
-from sciml.errors import ConfigurationError
-from sciml.experiments.conduct import plain_rows, reference_rows
+from sciml.classical import ClassicalRow, best_in_time, left_out, verdict
+from sciml.errors import ConfigurationError, RunError
+from sciml.experiments.conduct import plain_rows, reference_rows, remark_on_rows
 from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
 from sciml.experiments.experiment import Experiment, build_problem, untrained
 from sciml.experiments.measure import measure, train
-from sciml.experiments.story import brief_rows, table_columns
+from sciml.experiments.story import brief_rows, repetition, table_columns
 from sciml.figures import error_against, training_curves
-from sciml.files import write_figure, write_json, write_text
-from sciml.report import Cell, Section, Table, render_report
-from sciml.runs import Run, hardware, versions
+from sciml.files import read_json, write_figure, write_json, write_text
+from sciml.report import Cell, Section, Table, counted, render_report
+from sciml.runs import Run, difference, hardware, versions
 from sciml.training import History
 
 __all__ = ["Comparison", "comparison_rows"]
@@ -67,7 +68,14 @@ class Comparison:
             untrained(replace(self.base, learner=name), problem)
 
     def carry_out(self, watcher: Watcher, command: str = "") -> dict[str, Any]:
-        """Train and measure what is not measured yet; write and return the content of ``comparison.json``."""
+        """Train and measure what is not measured yet; write and return the content of ``comparison.json``.
+
+        Raises
+        ------
+        RunError
+            If the directory holds a run, or a finished comparison that this one would replace without `overwrite`.
+        """
+        self._check_directory()
         if self.base.threads is not None:
             torch.set_num_threads(self.base.threads)
         data = with_data(self.base, watcher)
@@ -82,7 +90,7 @@ class Comparison:
         result = {
             "schema": SCHEMA,
             "command": command,
-            "experiment": {**self.base.plain(), "learner": None, "seed": None},
+            "experiment": self._common(),
             "seeds": list(self.seeds),
             "tests": list(data.tests),
             "learners": {name: _summary(runs) for name, runs in measured.items()},
@@ -90,8 +98,30 @@ class Comparison:
             "hardware": hardware(),
             "versions": versions(),
         }
-        self._write(result, histories)
+        remark_on_rows(data, watcher)
+        self._write(result, histories, data.tests)
         return result
+
+    def _check_directory(self) -> None:
+        """More learners or more seeds go on with what is there; anything else would lose it."""
+        if (self.directory / "config.yaml").is_file():
+            raise RunError(f"{self.directory}: a run is there, not a comparison: choose another directory by -o.")
+        if self.overwrite or not (self.directory / "comparison.json").is_file():
+            return
+        earlier = read_json(self.directory / "comparison.json")
+        other = difference(earlier["experiment"], self._common())
+        lost = [name for name in earlier["learners"] if name not in self.learners]
+        lost += [f"seed {seed}" for seed in earlier["seeds"] if seed not in self.seeds]
+        if other or lost:
+            why = other or f"with {', '.join(lost)}"
+            raise RunError(
+                f"{self.directory}: a finished comparison of another kind is there ({why}): give --overwrite, or "
+                "another directory by -o."
+            )
+
+    def _common(self) -> dict[str, Any]:
+        """The settings that all learners and seeds share, as ``comparison.json`` holds them."""
+        return {**self.base.plain(), "learner": None, "seed": None}
 
     def _one(self, name: str, seed: int, data: ExperimentData, watcher: Watcher) -> tuple[Run, dict[str, Any]]:
         """Train and measure one learner with one seed, or read what an earlier call measured."""
@@ -104,7 +134,7 @@ class Comparison:
             run.write_metrics(measure(run, learner, data.tests))
         return run, run.metrics()
 
-    def _write(self, result: dict[str, Any], histories: Mapping[str, History]) -> None:
+    def _write(self, result: dict[str, Any], histories: Mapping[str, History], tests: Mapping[str, Dataset]) -> None:
         write_json(self.directory / "comparison.json", result)
         curves = {name: history.rows for name, history in histories.items()}
         budget = self.base.budget_seconds if self.base.steps is None else None
@@ -127,11 +157,14 @@ class Comparison:
             "parameters": "Test error against parameters; the bar is the standard deviation over seeds.",
         }
         shown = {captions[name]: figure for name, figure in figures.items()}
-        caption = f"{len(self.seeds)} seeds, mean ± standard deviation."
+        caption = f"{counted(len(self.seeds), 'seed')}, mean ± standard deviation."
         table = Table(table_columns(result["tests"]), comparison_rows(result), caption)
-        sections = [Section("Result", comparison_verdict(result), table), Section("Curves", figures=shown)]
-        if result["command"]:
-            sections.append(Section("How to repeat it", result["command"]))
+        (test, *_) = tests.values()
+        said = f"{comparison_verdict(result)} {left_out(test.problem, test)}".strip()
+        sections = [Section("Result", said, table), Section("Curves", figures=shown)]
+        command = result["command"] or f"sciml compare {self.base.problem} --learners {','.join(self.learners)}"
+        settings = {**result["experiment"], "learners": ", ".join(self.learners), "seeds": list(self.seeds)}
+        sections.append(repetition(command, result["hardware"], result["versions"], settings))
         write_text(self.directory / "report.html", render_report(title, sections))
 
 

@@ -14,7 +14,7 @@ from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.registry import configure
 from sciml.certify import estimated_error
-from sciml.classical import ClassicalRow, classical_rows
+from sciml.classical import ClassicalRow, classical_rows, left_out
 from sciml.experiments.data import FINER, ExperimentData, Watcher, with_data
 from sciml.experiments.experiment import Experiment, beside
 from sciml.experiments.measure import measure, train
@@ -74,6 +74,7 @@ def present(
     own["baselines"] = {name: values for name, values in measured.items() if name != experiment.learner}
     own["without_learning"] = plain_rows(reference)
     run.write_metrics(own)
+    remark_on_rows(data, watcher)
     histories = {name: runs[name].history() for name in learners}
     story = Story(data, dict(learners), histories, measured, reference, certificate)
     return Outcome(own, story, write_story(run, story))
@@ -91,6 +92,14 @@ def reference_rows(data: ExperimentData, milliseconds: float) -> list[ClassicalR
     """What needs no learning, on the first test set, up to the learner's prediction time."""
     (test, *_) = data.tests.values()
     return classical_rows(test.problem, data.train, test, milliseconds / 1e3)
+
+
+def remark_on_rows(data: ExperimentData, watcher: Watcher) -> None:
+    """Say which row without learning is not there, and why."""
+    (test, *_) = data.tests.values()
+    sentence = left_out(test.problem, test)
+    if sentence:
+        watcher.say(sentence)
 
 
 def plain_rows(rows: Sequence[ClassicalRow]) -> dict[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from pde_benchmarks.errors import DatasetError
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
 from sciml.errors import ConfigurationError
 from sciml.experiments.experiment import Experiment, build_problem
+from sciml.report import counted
 
 __all__ = ["ExperimentData", "Silent", "Watcher", "fields_of", "generated", "read_tests", "recorded", "with_data"]
 
@@ -90,7 +91,7 @@ def generated(experiment: Experiment, watcher: Watcher) -> ExperimentData:
         jobs[FINER] = (finer, count, TEST_SEED)
     sets = {}
     for name, (law, samples, seed) in jobs.items():
-        with watcher.bar(f"{problem.name}: {samples} {name.replace('_', '-')} samples") as advance:
+        with watcher.bar(f"{problem.name}: {counted(samples, name.replace('_', '-') + ' sample')}") as advance:
             sets[name] = cached(law, samples, seed, progress=partial(_advance, advance))
     train, validation = sets.pop("training"), sets.pop("validation")
     return ExperimentData(problem, train, validation, sets)
@@ -105,7 +106,7 @@ def recorded(experiment: Experiment) -> ExperimentData:
     inputs, outputs, alignment = experiment.input_name, experiment.output_name, experiment.alignment
     whole = read_dataset(str(experiment.data), inputs=inputs, outputs=outputs, alignment=alignment)
     tests, found = read_tests(experiment.test_data, whole.problem, inputs, outputs, alignment)
-    found = _found(whole) + found
+    found = _found(whole) + _constant(whole) + found
     for path in experiment.test_data:
         if Path(path).resolve() == Path(str(experiment.data)).resolve():
             found.append(f"{path}: the training file itself: errors on it say nothing about new samples.")
@@ -127,7 +128,8 @@ def read_tests(
     """Files of pairs to test a learner of ``problem`` on, by stem, and what was found in them."""
     read = [read_dataset(path, inputs=inputs, outputs=outputs, alignment=alignment, expected=problem) for path in paths]
     found = [sentence for dataset in read for sentence in _found(dataset)]
-    return _by_stem(paths, [_renamed(dataset, problem) for dataset in read]), found
+    renamed = [_renamed(dataset, problem, str(path)) for dataset, path in zip(read, paths, strict=True)]
+    return _by_stem(paths, renamed), found
 
 
 def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where: str) -> Batch:
@@ -146,11 +148,11 @@ def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where:
     return Batch(dict(zip(wanted, batch.values(), strict=True)))
 
 
-def _renamed(test: Dataset, problem: Problem) -> Dataset:
-    """A test set under the field names of the training data."""
-    inputs = fields_of(problem, test.inputs, problem.inputs, test.name)
-    problem.check(inputs, test.name)
-    outputs = fields_of(problem, test.outputs, problem.outputs, test.name)
+def _renamed(test: Dataset, problem: Problem, where: str) -> Dataset:
+    """A test set, read from ``where``, under the field names of the training data."""
+    inputs = fields_of(problem, test.inputs, problem.inputs, where)
+    problem.check(inputs, where)
+    outputs = fields_of(problem, test.outputs, problem.outputs, where)
     return Dataset(test.problem, inputs, outputs, test.name)
 
 
@@ -188,6 +190,14 @@ def _size(dataset: Dataset) -> int:
 def _found(dataset: Dataset) -> list[str]:
     rows = [f"{dataset.name}: {row}" for row in dataset.describe()]
     return rows + [f"{dataset.name}: {remark}" for remark in dataset.check()]
+
+
+def _constant(dataset: Dataset) -> list[str]:
+    return [
+        f"{dataset.name}: nothing can be learned from the input {name!r}: it is the same everywhere."
+        for name, field in dataset.inputs.items()
+        if field.min() == field.max()
+    ]
 
 
 def _by_stem(paths: Sequence[Path | str], datasets: Sequence[Dataset]) -> dict[str, Dataset]:

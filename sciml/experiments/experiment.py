@@ -87,6 +87,9 @@ class Experiment:
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} = {value}: at least 1 is needed.")
 
+        if self.seed < 0:
+            raise ConfigurationError(f"seed = {self.seed}: a whole number, at least 0, is expected.")
+
     def plain(self) -> dict[str, Any]:
         """As plain values, for ``config.yaml``."""
         return dataclasses.asdict(self)

@@ -13,18 +13,18 @@ from torch import Tensor
 from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch
-from sciml.classical import ClassicalRow, verdict
+from sciml.classical import ClassicalRow, left_out, verdict
 from sciml.experiments.data import FINER, ExperimentData
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
 from sciml.learner import Learner
-from sciml.report import Cell, Section, Table, render_report
+from sciml.report import Cell, Section, Table, counted, render_report, significant
 from sciml.runs import Run
 from sciml.training import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Story", "brief_rows", "further_columns", "table_columns", "table_rows", "write_story"]
+__all__ = ["Story", "brief_rows", "further_columns", "repetition", "table_columns", "table_rows", "write_story"]
 
 COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)")
 BRIEF = 4
@@ -134,12 +134,14 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
     table = Table(
         table_columns(story.data.tests),
         table_rows(story),
-        f"Errors on {story.test[0]}, mean over {story.test[1].count} samples.",
+        f"Errors on {story.test[0]}, mean over {counted(story.test[1].count, 'sample')}.",
     )
     sections = [Section("Result", _verdict(story), table), Section("Figures", figures=shown)]
     if len(story.data.tests) > 1:
         sections.append(Section("Every test set", _on_resolution(run, story), _every_test(story)))
-    return [*sections, Section("How to repeat it", _repetition(run), _settings(run))]
+    config = run.config
+    command = config.get("command") or "sciml run --config config.yaml"
+    return [*sections, repetition(command, config["hardware"], config["versions"], run.experiment)]
 
 
 def _verdict(story: Story) -> str:
@@ -151,12 +153,13 @@ def _verdict(story: Story) -> str:
     for other in others:
         ratio = learned[own] / learned[other]
         word = "smaller than" if ratio < 1 else "as large as" if ratio == 1 else "larger than"
-        factor = max(ratio, 1 / ratio) if ratio else float("inf")
-        sentences.append(f"That is {factor:.3g} times {word} the {learned[other]:.2e} of {other}, same budget.")
+        factor = significant(max(ratio, 1 / ratio) if ratio else float("inf"))
+        sentences.append(f"That is {factor} times {word} the {learned[other]:.2e} of {other}, same budget.")
     if story.reference:
         seconds = story.measured[own]["predict_ms_per_sample"] / 1e3
         sentences.append(verdict(story.reference, learned[own], seconds))
-    return " ".join(sentences)
+        sentences.append(left_out(story.test[1].problem, story.test[1]))
+    return " ".join(filter(None, sentences))
 
 
 def _on_resolution(run: Run, story: Story) -> str:
@@ -177,18 +180,15 @@ def _every_test(story: Story) -> Table:
     return Table(["learner", "test set", *(metric.replace("_", " ") for metric in metrics)], rows)
 
 
-def _repetition(run: Run) -> str:
-    config = run.config
-    command = config.get("command") or "sciml run --config config.yaml"
-    hardware = config["hardware"]
-    machine = f"{hardware['cpu']}, {hardware['cores']} cores, " + (hardware["gpu"] or "no GPU")
-    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
-    return f"{command}\n\nMachine: {machine}.\n\nVersions: {versions}."
-
-
-def _settings(run: Run) -> Table:
-    rows: list[list[Cell]] = [[key, str(value)] for key, value in run.experiment.items() if value not in (None, {}, [])]
-    return Table(["setting", "value"], rows)
+def repetition(
+    command: str, hardware: Mapping[str, Any], versions: Mapping[str, str], settings: Mapping[str, Any]
+) -> Section:
+    """The section with all that is needed to repeat an experiment: command, machine, versions, settings."""
+    machine = f"{hardware['cpu']}, {counted(hardware['cores'], 'core')}, " + (hardware["gpu"] or "no GPU")
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    rows: list[list[Cell]] = [[key, str(value)] for key, value in settings.items() if value not in (None, {}, [])]
+    text = f"{command}\n\nMachine: {machine}.\n\nVersions: {packages}."
+    return Section("How to repeat it", text, Table(["setting", "value"], rows))
 
 
 def _errors(learner: Learner, test: Dataset) -> Tensor:

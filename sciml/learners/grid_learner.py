@@ -20,6 +20,7 @@ from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
 from sciml.learners.grid_features import Base, GridFeatures, ScaledNetwork
+from sciml.learners.memory import require_memory
 from sciml.learners.symmetries import random_symmetry
 
 if TYPE_CHECKING:
@@ -76,14 +77,17 @@ class GridLearner(Learner):
         self.grid = _common_grid(problem)
         self.check_grid(self.grid.shape)
         outputs = sum(spec.channels for spec in problem.outputs)
-        network = self.build(self.features.channels + self.grid.dim, outputs)
+        channels = self.features.channels + self.grid.dim
+        if config != self.config_type():  # the defaults fit anywhere
+            require_memory(lambda: self.build(channels, outputs))
+        network = self.build(channels, outputs)
         self.module = ScaledNetwork(network, self.features.channels, outputs, self.grid)
         if self.grid.dim == 2:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @abstractmethod
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """The network from ``inputs`` channels to ``outputs`` channels."""
+        """The network from ``inputs`` channels to ``outputs`` channels; also built on torch's device ``meta``."""
 
     def check_grid(self, shape: tuple[int, ...]) -> None:
         """Raise ConfigurationError unless the network can be applied to fields of this shape; by default it can."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers.errors import TagError
+from solvers.errors import TagError, ToleranceError
 from solvers.inverse import Inverse, Preconditioner
 from solvers.nullspace import DeflatedInverse
 from solvers.operators.linear_operator import LinearOperator
@@ -81,16 +81,18 @@ class DirectSolver(Solver):
         """Raise unless this solver can factor A."""
         if A.shape[0] != A.shape[1]:
             raise TagError(f"{A!r} is not square, as {type(self).__name__} needs: use NormalCG for least squares")
-        if A.global_shape != A.shape:
+        if A.is_distributed:
             raise TagError(f"{A!r} is distributed: {type(self).__name__} factors a matrix that is in one place; use CG")
 
     def tolerance(self, dtype: torch.dtype) -> float:
-        """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
+        """The relative tolerance used for this dtype; raises `ToleranceError` if it is out of its reach."""
         eps = torch.finfo(dtype).eps
         if self.rtol is None:
             return 1e-8 if eps < 1e-10 else 1e-4
         if not eps <= self.rtol < 1:
-            raise ValueError(f"rtol = {self.rtol:g}: {dtype} reaches relative residuals in [{eps:.1e}, 1)")
+            raise ToleranceError(
+                f"rtol = {self.rtol:g}: {dtype} reaches relative residuals in [{eps:.1e}, 1); choose one of these"
+            )
         return self.rtol
 
     def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:

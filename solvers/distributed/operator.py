@@ -41,6 +41,10 @@ class DistributedOperator(LinearOperator):
     def global_shape(self) -> tuple[int, int]:
         return self.partition.total, self.partition.total
 
+    @property
+    def is_distributed(self) -> bool:
+        return True
+
     def scatter(self, x: Tensor) -> Tensor:
         """This process's part of a vector ``(*batch, total)`` that every process holds."""
         return self.partition.scatter(x)

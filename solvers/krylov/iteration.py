@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from solvers.errors import TagError
+from solvers.errors import TagError, ToleranceError
 from solvers.inverse import Inverse
 from solvers.operators.linear_operator import LinearOperator
 from solvers.solver import Outcome, Solver
@@ -60,6 +60,7 @@ class KrylovSolver(Solver):
     def check(self, A: LinearOperator, inverse: Inverse | None) -> None:
         name = type(self).__name__
         self.tolerance(A.dtype)
+        self._check_limits()
         if self.needs_square and A.shape[0] != A.shape[1]:
             raise TagError(f"{A!r} is not square, as {name} needs: use NormalCG for least squares")
         if inverse is None:
@@ -73,16 +74,28 @@ class KrylovSolver(Solver):
             )
 
     def tolerance(self, dtype: torch.dtype) -> float:
-        """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
+        """The relative tolerance used for this dtype; raises `ToleranceError` if it is out of its reach."""
         eps = torch.finfo(dtype).eps
         if self.rtol is None:
             return 1e-8 if eps < 1e-10 else 1e-5
         if not 50 * eps <= self.rtol < 1:
-            raise ValueError(
-                f"rtol = {self.rtol:g}: {dtype} reaches relative residuals in [{50 * eps:.1e}, 1); use float64, or "
-                "IterativeRefinement for float64 accuracy at float32 cost"
+            double = "choose one of these" if eps < 1e-10 else "use float64, or IterativeRefinement of a float64 system"
+            raise ToleranceError(
+                f"rtol = {self.rtol:g}: {dtype} reaches relative residuals in [{50 * eps:.1e}, 1); {double}"
             )
         return self.rtol
+
+    def _check_limits(self) -> None:
+        """Raise `ToleranceError` for numbers that no method can keep to."""
+        name = type(self).__name__
+        if not self.atol >= 0:  # NaN, too
+            raise ToleranceError(f"atol = {self.atol:g}: {name} takes an absolute floor of at least 0")
+        if self.max_iterations < 0:
+            raise ToleranceError(f"max_iterations = {self.max_iterations}: {name} takes a limit of at least 0 steps")
+        if self.check_every is not None and self.check_every < 1:
+            raise ToleranceError(
+                f"check_every = {self.check_every}: {name} looks after at least 1 step; None chooses by device"
+            )
 
     @torch.no_grad()
     def solve(self, A: LinearOperator, b: Tensor, inverse: Inverse | None, x: Tensor | None) -> Outcome:

@@ -10,6 +10,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from solvers.errors import ToleranceError
 from solvers.nonlinear.norm import norm
 from solvers.nonlinear.solution import NonlinearSolution, NonlinearStats
 from solvers.status import Status
@@ -52,12 +53,14 @@ class NonlinearMethod(ABC):
         return NonlinearSolution(run.x, run.status.squeeze(-1), run.statistics(perf_counter() - began))
 
     def tolerance(self, dtype: torch.dtype) -> float:
-        """The relative tolerance used for this dtype; raises ValueError if it is out of its reach."""
+        """The relative tolerance used for this dtype; raises `ToleranceError` if it is out of its reach."""
         eps = torch.finfo(dtype).eps
         if self.rtol is None:
             return 1e-8 if eps < 1e-10 else 1e-4
         if not 10 * eps <= self.rtol < 1:
-            raise ValueError(f"rtol = {self.rtol:g}: {dtype} reaches relative accuracies in [{10 * eps:.1e}, 1)")
+            raise ToleranceError(
+                f"rtol = {self.rtol:g}: {dtype} reaches relative accuracies in [{10 * eps:.1e}, 1); choose one of these"
+            )
         return self.rtol
 
 

@@ -30,8 +30,8 @@ def finite_volume_operator(
     Parameters
     ----------
     coefficient
-        a > 0, ``(*batch, *grid)``; the number of grid axes is that of `spacing`, or of `boundary`, if they are
-        sequences, else all axes but none is a batch axis.
+        a > 0, ``(*batch, *grid)``, or 0 in blocked cells (obstacles); the number of grid axes is that of `spacing`, or
+        of `boundary`, if they are sequences, else all axes but none is a batch axis.
     spacing
         h, one for all axes or one an axis.
     boundary
@@ -133,4 +133,6 @@ def _faces(a: Tensor, axis: int, sides: tuple[str, str]) -> Tensor:
 
 
 def _harmonic(a: Tensor, b: Tensor) -> Tensor:
-    return 2 * a * b / (a + b)
+    """The harmonic mean; zero, and without derivative, between two blocked cells."""
+    both = a + b
+    return 2 * a * b / torch.where(both == 0, 1, both)

@@ -49,6 +49,10 @@ class ComposedOperator(LinearOperator):
     def device(self) -> torch.device:
         return self.parts[0].device
 
+    @property
+    def is_distributed(self) -> bool:
+        return any(part.is_distributed for part in self.parts)
+
     @cached_property
     def space(self) -> LinearOperator:
         """The part that knows the inner product: one that redefines it, because its vectors are distributed."""

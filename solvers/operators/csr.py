@@ -13,7 +13,7 @@ from torch import Tensor
 
 from solvers.errors import DeviceError, DTypeError, PatternError, ShapeError
 from solvers.kernels import kernels_for, repeating
-from solvers.operators.csr_pattern import CSRPattern, row_pointers
+from solvers.operators.csr_pattern import CSRPattern, require_countable, row_pointers
 from solvers.operators.kept import Kept
 from solvers.operators.linear_operator import DTYPES, LinearOperator, closed
 
@@ -74,6 +74,7 @@ class CSROperator(LinearOperator):
                 f"row {tuple(row.shape)}, col {tuple(col.shape)}, values {tuple(values.shape)}: "
                 "expected (z,), (z,), (*batch, z)"
             )
+        require_countable(row.numel(), shape)
         for name, index, length in (("row", row, shape[0]), ("column", col, shape[1])):
             _check_index(name, index, length, values.device)
         keys, place = torch.unique(row.long() * shape[1] + col.long(), return_inverse=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from solvers.errors import DeviceError, DTypeError, PatternError, ShapeError
 
-__all__ = ["CSRPattern", "row_pointers"]
+__all__ = ["CSRPattern", "require_countable", "row_pointers"]
 
 _INT32_LIMIT = 2**31
 
@@ -91,11 +91,7 @@ class CSRPattern:
                 raise DTypeError(f"{name} of dtype {index.dtype}: indices are int32 or int64")
         if crow.device != col.device:
             raise DeviceError(f"crow on {crow.device}, col on {col.device}: move them to one device")
-        if max(col.numel(), m, n) >= _INT32_LIMIT:
-            raise PatternError(
-                f"{col.numel()} entries in {m} rows and {n} columns: a pattern counts below 2^31; split the matrix by "
-                "rows, or use DistributedCSR"
-            )
+        require_countable(col.numel(), self.shape)
 
     def _check_places(self, crow: Tensor, col: Tensor) -> None:
         # Before the conversion to 32 bits, which would fold larger numbers into the matrix.
@@ -117,6 +113,16 @@ class CSRPattern:
                 f"row {int(row[1:][backward][0])} has unsorted or repeated columns: build the matrix with "
                 "CSROperator.from_coo"
             )
+
+
+def require_countable(nnz: int, shape: tuple[int, int]) -> None:
+    """Raise `PatternError` unless 32 bits count the entries, rows and columns; nothing need be allocated before."""
+    m, n = shape
+    if max(nnz, m, n) >= _INT32_LIMIT:
+        raise PatternError(
+            f"{nnz} entries in {m} rows and {n} columns: a pattern counts below 2^31; split the matrix by rows, or use "
+            "DistributedCSR"
+        )
 
 
 def row_pointers(counts: Tensor) -> Tensor:

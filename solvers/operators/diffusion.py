@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +10,8 @@ from torch import Tensor
 from solvers.errors import DeviceError, DTypeError, ShapeError
 from solvers.kernels import Links, kernels_for
 from solvers.operators.csr import CSROperator
+from solvers.operators.diffusion_kernel import DiffusionKernel
+from solvers.operators.kept import Kept
 from solvers.operators.linear_operator import LinearOperator
 from solvers.operators.stencil import StencilOperator
 from solvers.operators.stencil_faces import faces_of
@@ -39,7 +40,8 @@ class DiffusionOperator(LinearOperator):
     -----
     A = Σ_k Dₖᵀ diag(tₖ) Dₖ + diag(reaction), with Dₖ the difference across every face of axis k: symmetric by
     construction, positive definite if no t is negative and a Dirichlet face or a reaction is positive. Without either
-    the kernel is the constants (see `is_singular`, `project`).
+    the kernel is the constants, on every part of the grid that faces with t = 0 cut off (see `is_singular`, `project`).
+    The tag "spd" is kept with a negative reaction, which may leave A definite: CG tells the systems where it does not.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class DiffusionOperator(LinearOperator):
             raise ValueError("alignment 'vertex' is for Dirichlet sides; use 'cell' on periodic axes")
         self.alignment = alignment
         self.grid, self._batch_shape = self._check()
+        self._kept = Kept(*self.parameters())
 
     @classmethod
     def from_stencil(cls, stencil: StencilOperator, alignment: str | None = None) -> DiffusionOperator:
@@ -167,44 +170,52 @@ class DiffusionOperator(LinearOperator):
     def diagonal(self) -> Tensor:
         return self._diagonal().flatten(-len(self.grid))
 
-    @cached_property
+    @property
     def is_singular(self) -> Tensor:
-        """True for the systems without Dirichlet face and without reaction, whose kernel is the constants."""
-        d, held = len(self.grid), torch.zeros(self.batch_shape, dtype=torch.bool, device=self.device)
+        """True for the systems with a part that no Dirichlet face and no reaction holds, ``(*batch)``.
+
+        The kernel is the constants on each such part; cells without links (obstacles) are parts of their own.
+        """
+        return self._kernel.is_singular
+
+    def project(self, x: Tensor) -> Tensor:
+        return self._kernel.project(x)
+
+    @property
+    def _kernel(self) -> DiffusionKernel:
+        return self._kept.get("kernel", None, lambda: DiffusionKernel(self._upper(), self._held(), self.periodic))
+
+    def _held(self) -> Tensor:
+        """Points with a Dirichlet face or a reaction, ``(*batch, *grid)``."""
+        d = len(self.grid)
+        held = torch.zeros((*self.batch_shape, *self.grid), dtype=torch.bool, device=self.device)
         for k, t in enumerate(self.faces):
             if not self.periodic[k]:
                 for side in (0, -1):
-                    held = held | (t.select(k - d, side) != 0).unsqueeze(-1).flatten(t.ndim - d).any(-1)
-        if self.reaction is not None:
-            held = held | (self.reaction != 0).flatten(-d).any(-1)
-        return ~held
+                    held.select(k - d, side).logical_or_(t.detach().select(k - d, side) != 0)
+        return held if self.reaction is None else held | (self.reaction.detach() != 0)
 
-    def project(self, x: Tensor) -> Tensor:
-        if not self._any_singular:
-            return x
-        return x - torch.where(self.is_singular.unsqueeze(-1), x.mean(-1, keepdim=True), 0)
+    def _upper(self) -> list[Tensor]:
+        """Links to the next point of each axis (detached), ``(*batch, *grid)``."""
+        shape = (*self.batch_shape, *self.grid)
+        upper = []
+        for k, t in enumerate(self.faces):
+            t, axis = t.detach(), k - len(self.grid)
+            if self.grid[k] == 1:
+                upper.append(t.new_zeros(()).expand(shape))
+            elif self.periodic[k]:
+                upper.append(t.roll(-1, axis).expand(shape))
+            else:
+                inner = t.narrow(axis, 1, self.grid[k]).expand(shape).clone()
+                inner.select(axis, -1).zero_()
+                upper.append(inner)
+        return upper
 
-    @cached_property
-    def _any_singular(self) -> bool:
-        return bool(self.is_singular.any())
-
-    @cached_property
+    @property
     def links(self) -> Links:
         """The operator as the kernels want it: one array per sample (detached)."""
-        with torch.no_grad():
-            shape = (*self.batch_shape, *self.grid)
-            upper = []
-            for k, t in enumerate(self.faces):
-                t, axis = t.detach(), k - len(self.grid)
-                if self.grid[k] == 1:
-                    upper.append(t.new_zeros(()).expand(shape))
-                elif self.periodic[k]:
-                    upper.append(t.roll(-1, axis).expand(shape))
-                else:
-                    inner = t.narrow(axis, 1, self.grid[k]).expand(shape).clone()
-                    inner.select(axis, -1).zero_()
-                    upper.append(inner)
-            return Links.build(upper, self._diagonal().expand(shape))
+        shape = (*self.batch_shape, *self.grid)
+        return self._kept.get("links", None, lambda: Links.build(self._upper(), self._diagonal().expand(shape)))
 
     def to_stencil(self) -> StencilOperator:
         """The same matrices as a `StencilOperator`; differentiable in the faces."""

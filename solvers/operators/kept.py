@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 class Kept:
-    """Things made from the values of a tensor, outside of autograd, and made again after they were changed in place.
+    """Things made from the values of tensors, outside of autograd, and made again after one was changed in place.
 
     One thing a name is kept: the one for the last key.
     """
 
-    def __init__(self, values: Tensor) -> None:
+    def __init__(self, *values: Tensor) -> None:
         self._values = values
         self._things: dict[str, tuple[Hashable, object]] = {}
 
@@ -28,9 +28,9 @@ class Kept:
 
     def get(self, name: str, key: Hashable, build: Callable[[], T]) -> T:
         """The thing of this name for this key."""
-        if self._values.is_inference():  # nobody counts the changes of such tensors
+        if any(values.is_inference() for values in self._values):  # nobody counts the changes of such tensors
             return build()
-        stamp = self._values._version, key
+        stamp = tuple(values._version for values in self._values), key
         kept = self._things.get(name)
         if kept is None or kept[0] != stamp:
             with torch.no_grad():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, overload
 import torch
 from torch import Tensor
 
-from solvers.errors import DeviceError, DTypeError, ShapeError
+from solvers.errors import DeviceError, DTypeError, ShapeError, TagError
 from solvers.operators.product_rule import columns_first, product
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from solvers.operators.scaled import ScaledOperator
     from solvers.operators.sum import SumOperator
 
-__all__ = ["DTYPES", "LinearOperator", "closed"]
+__all__ = ["DTYPES", "TAGS", "LinearOperator", "closed"]
 
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+#: What an operator can claim of its matrix.
+TAGS = frozenset({"spd", "symmetric"})
 _COLUMNS = 64
 
 
@@ -56,6 +58,11 @@ class LinearOperator(ABC):
     def global_shape(self) -> tuple[int, int]:
         """(m, n) of the whole matrix; `shape` is that of the vectors here, shorter if the operator is distributed."""
         return self.shape
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether rows and vectors are split over processes; the same on all of them, unlike a test of shapes."""
+        return False
 
     @property
     @abstractmethod
@@ -94,7 +101,14 @@ class LinearOperator(ABC):
             return torch.autograd.grad(moved, x, y.expand_as(moved), create_graph=again, materialize_grads=True)[0]
 
     def diagonal(self) -> Tensor:
-        """The main diagonal, ``(*batch, min(m, n))``: by that many products, where an operator knows no better."""
+        """The main diagonal, ``(*batch, min(m, n))``: by that many products, where an operator knows no better.
+
+        Raises
+        ------
+        TagError
+            The operator is distributed, and knows no better.
+        """
+        self._require_one_place("diagonal")
         length = min(self.shape)
         parts = [torch.zeros(*self.batch_shape, 0, dtype=self.dtype, device=self.device)]
         for first in range(0, length, _COLUMNS):
@@ -218,7 +232,14 @@ class LinearOperator(ABC):
         return torch.where(size.isfinite(), size, torch.inf)
 
     def to_dense(self) -> Tensor:
-        """The matrices ``(*batch, m, n)``, column by column: for tests and small systems."""
+        """The matrices ``(*batch, m, n)``, column by column: for tests and small systems.
+
+        Raises
+        ------
+        TagError
+            The operator is distributed.
+        """
+        self._require_one_place("to_dense")
         return self._columns(0, self.shape[1]).movedim(0, -1)
 
     def _columns(self, first: int, count: int) -> Tensor:
@@ -227,6 +248,15 @@ class LinearOperator(ABC):
         units = torch.zeros(count, n, dtype=self.dtype, device=self.device)
         units.diagonal(first).fill_(1)
         return self.mv(units.reshape(count, *(1,) * len(batch), n).expand(count, *batch, n))
+
+    def _require_one_place(self, method: str) -> None:
+        """Raise `TagError`, on every process, where unit vectors would have to be local parts of one vector."""
+        if self.is_distributed:
+            raise TagError(
+                f"{type(self).__name__} of {self.global_shape[0]} × {self.global_shape[1]} is distributed: {method} "
+                "would take one collective product for every unknown; solve without a preconditioner, or by CG, GMRES "
+                "or BiCGStab with BlockPreconditioner"
+            )
 
     def is_finite(self) -> Tensor:
         """True for the systems without NaN or infinity in their parameters, ``(*batch)`` bool."""
@@ -285,8 +315,19 @@ class LinearOperator(ABC):
 
 
 def closed(tags: Iterable[str]) -> frozenset[str]:
-    """The tags with what they imply."""
-    claimed = frozenset(tags)
+    """The tags with what they imply; a single string is one tag.
+
+    Raises
+    ------
+    TagError
+        A tag is unknown.
+    """
+    claimed = frozenset({tags} if isinstance(tags, str) else tags)
+    unknown = claimed - TAGS
+    if unknown:
+        raise TagError(
+            f"tags {', '.join(sorted(map(repr, unknown)))}: unknown; known are {', '.join(map(repr, sorted(TAGS)))}"
+        )
     return claimed | {"symmetric"} if "spd" in claimed else claimed
 
 

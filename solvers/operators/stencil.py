@@ -11,7 +11,7 @@ from solvers.errors import DTypeError, ShapeError
 from solvers.kernels import Taps, kernels_for, repeating
 from solvers.kernels.structures import windows
 from solvers.operators.csr import CSROperator
-from solvers.operators.linear_operator import DTYPES, LinearOperator
+from solvers.operators.linear_operator import DTYPES, LinearOperator, closed
 
 __all__ = ["StencilOperator"]
 
@@ -66,7 +66,7 @@ class StencilOperator(LinearOperator):
         self.periodic = (periodic,) * d if isinstance(periodic, bool) else tuple(periodic)
         if len(self.periodic) != d:
             raise ShapeError(f"periodic {self.periodic}: expected one flag for each of the {d} axes")
-        self.tags = frozenset(tags) | ({"symmetric"} if "spd" in tags else frozenset())
+        self.tags = closed(tags)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from solvers.errors import PatternError, ShapeError, TagError
 from solvers.operators.composed import AdjointOperator
 from solvers.operators.csr import CSROperator
+from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
 
 __all__ = ["adjoint", "entries", "first_true", "nonzero_diagonal", "require_square", "stored_diagonal"]
@@ -39,9 +40,12 @@ def entries(A: LinearOperator, recipe: str) -> CSROperator:
         )
     values, pattern = csr.values.detach(), csr.pattern
     finite = A.is_finite().expand(csr.batch_shape)
+    identity = pattern.row == pattern.column
     if not bool(finite.all()):
-        identity = (pattern.row == pattern.column).to(values.dtype)
-        values = torch.where(finite.unsqueeze(-1), values, identity)
+        values = torch.where(finite.unsqueeze(-1), values, identity.to(values.dtype))
+    if isinstance(A, DiffusionOperator):
+        # Cells without links (obstacles) are in the kernel, from which vectors are kept out: any number does there.
+        values = torch.where((values == 0) & identity, 1, values)
     return CSROperator.from_pattern(pattern, values, A.tags)
 
 
@@ -81,6 +85,8 @@ def nonzero_diagonal(A: LinearOperator, recipe: str) -> Tensor:
     """
     require_square(A, recipe)
     diagonal = A.diagonal().detach()
+    if isinstance(A, DiffusionOperator):
+        diagonal = torch.where(diagonal == 0, 1, diagonal)  # obstacles, as in `entries`
     if bool((diagonal == 0).any()):
         place = first_true(diagonal == 0)
         system, row = divmod(place, A.shape[0])

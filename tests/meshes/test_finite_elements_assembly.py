@@ -49,7 +49,7 @@ def theirs(form, space: FunctionSpace, *fields: torch.Tensor) -> np.ndarray:
     return skfem.BilinearForm(form).assemble(basis, **data).toarray()
 
 
-def close(ours: torch.Tensor, reference: np.ndarray) -> None:
+def assert_equals(ours: torch.Tensor, reference: np.ndarray) -> None:
     torch.testing.assert_close(ours, torch.from_numpy(reference), rtol=0, atol=1e-12 * np.abs(reference).max())
 
 
@@ -58,11 +58,11 @@ def test_scalar_operators_are_scikit_fems(kind, degree):
     """∫ κ ∇u·∇v, ∫ ρ u v, ∫ (b·∇u) v with a coefficient a cell, to 1e-12."""
     space = space_of(kind, degree)
     a, b = random(space.cell_count), random(space.cell_count, space.dimension, seed=1)
-    close(diffusion(space)(a).to_dense(), theirs(lambda u, v, w: w["c0"] * dot(grad(u), grad(v)), space, a))
-    close(mass(space)(a).to_dense(), theirs(lambda u, v, w: w["c0"] * u * v, space, a))
+    assert_equals(diffusion(space)(a).to_dense(), theirs(lambda u, v, w: w["c0"] * dot(grad(u), grad(v)), space, a))
+    assert_equals(mass(space)(a).to_dense(), theirs(lambda u, v, w: w["c0"] * u * v, space, a))
     one_channel = b[:, 0] if space.dimension == 1 else b
     ours = advection(space)(one_channel).to_dense()
-    close(ours, theirs(lambda u, v, w: dot(w["c0"], grad(u)) * v, space, b.T))
+    assert_equals(ours, theirs(lambda u, v, w: dot(w["c0"], grad(u)) * v, space, b.T))
 
 
 @pytest.mark.parametrize(("kind", "degree"), SPACES[2:])
@@ -74,7 +74,7 @@ def test_elasticity_is_scikit_fems(kind, degree):
     def form(u, v, w):
         return w["c0"] * div(u) * div(v) + 2 * w["c1"] * ddot(sym_grad(u), sym_grad(v))
 
-    close(elasticity(space)(moduli).to_dense(), theirs(form, space, moduli[:, 0], moduli[:, 1]))
+    assert_equals(elasticity(space)(moduli).to_dense(), theirs(form, space, moduli[:, 0], moduli[:, 1]))
 
 
 @pytest.mark.parametrize("kind", ["triangle", "hexahedron"])
@@ -85,7 +85,7 @@ def test_an_isotropic_tensor_is_the_scalar_coefficient(kind):
     kappa = random(space.cell_count)
     tensor = torch.zeros(space.cell_count, d * (d + 1) // 2, dtype=torch.float64)
     tensor[:, :d] = kappa[:, None]
-    close(anisotropic_diffusion(space)(tensor).to_dense(), diffusion(space)(kappa).to_dense().numpy())
+    assert_equals(anisotropic_diffusion(space)(tensor).to_dense(), diffusion(space)(kappa).to_dense().numpy())
     tensor = random(space.cell_count, d * (d + 1) // 2)
     pairs = {2: [(0, 0), (1, 1), (0, 1)], 3: [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]}[d]
 
@@ -95,7 +95,7 @@ def test_an_isotropic_tensor_is_the_scalar_coefficient(kind):
             for k, (i, j) in enumerate(pairs)
         )
 
-    close(anisotropic_diffusion(space)(tensor).to_dense(), theirs(form, space, *tensor.T))
+    assert_equals(anisotropic_diffusion(space)(tensor).to_dense(), theirs(form, space, *tensor.T))
 
 
 @pytest.mark.parametrize(("kind", "degree"), SPACES)
@@ -104,7 +104,7 @@ def test_loads_and_boundary_terms_are_scikit_fems(kind, degree):
     space = space_of(kind, degree)
     f = random(space.cell_count)
     form = skfem.LinearForm(lambda v, w: w["f"] * v)
-    close(load(space) @ f, form.assemble(space.basis, f=f.numpy()[:, None] * np.ones(space.basis.dx.shape)))
+    assert_equals(load(space) @ f, form.assemble(space.basis, f=f.numpy()[:, None] * np.ones(space.basis.dx.shape)))
     side = skfem.FacetBasis(
         space.basis.mesh,
         space.basis.elem,
@@ -114,9 +114,9 @@ def test_loads_and_boundary_terms_are_scikit_fems(kind, degree):
     T = traction(space, "right")
     t = random(T.shape[1])
     field = t.numpy()[:, None] * np.ones(side.dx.shape)
-    close(T @ t, form.assemble(side, f=field))
+    assert_equals(T @ t, form.assemble(side, f=field))
     robin = skfem.BilinearForm(lambda u, v, w: w["f"] * u * v).assemble(side, f=field).toarray()
-    close(boundary_mass(space, "right")(t).to_dense(), robin)
+    assert_equals(boundary_mass(space, "right")(t).to_dense(), robin)
 
 
 @pytest.mark.parametrize(("kind", "degree"), SPACES)

@@ -58,7 +58,7 @@ NAMES = (
 )
 
 
-def survives(path: Path, data: bytes) -> None:
+def assert_survived(path: Path, data: bytes) -> None:
     """Reading gives meshes or a `MeshFileError` of one line that names the file, within bounded memory."""
     path.write_bytes(data)
     tracemalloc.start()
@@ -102,14 +102,14 @@ def test_files_with_changed_bytes_are_survived(files, tmp_path, name, data):
         at = data.draw(st.integers(0, len(content) - 1))
         new = data.draw(st.sampled_from([b"\x00", b"\xff", b"-", b"9", b"99999999999", b" ", b"\n", b"\xff" * 8]))
         content[at : at + len(new)] = new
-    survives(tmp_path / name, bytes(content))
+    assert_survived(tmp_path / name, bytes(content))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_files_cut_off_anywhere_are_survived(files, tmp_path, name, data):
-    survives(tmp_path / name, files[name][: data.draw(st.integers(1, len(files[name]) - 1))])
+    assert_survived(tmp_path / name, files[name][: data.draw(st.integers(1, len(files[name]) - 1))])
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("a.obj", "a.inp")])
@@ -221,7 +221,7 @@ def test_a_zip_bomb_stays_packed(tmp_path):
     )
     with pytest.raises(MeshFileError, match="compressed blocks of 536870912 bytes: expected at most"):
         read_mesh(path)
-    survives(path, path.read_bytes())
+    assert_survived(path, path.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_absurd_counts_and_numbers_are_refused(tmp_path, name, text, message):
     path.write_text(text)
     with pytest.raises(MeshFileError, match=message):
         read_mesh(path)
-    survives(path, path.read_bytes())
+    assert_survived(path, path.read_bytes())
 
 
 def test_a_binary_stl_with_an_absurd_count_is_refused(tmp_path):

@@ -148,6 +148,14 @@ def test_objects_in_a_pt_file_are_refused_and_not_run(tmp_path):
     assert not trace.exists()
 
 
+def test_garbage_in_a_pt_file_is_not_called_objects(tmp_path):
+    path = tmp_path / "bad.pt"
+    for content in (b"garbage", bytes(range(256)), b"\x80" + bytes(200)):
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match=r"bad\.pt: (not a file that torch\.save wrote|the file ends early)"):
+            read_dataset(path)
+
+
 @pytest.mark.parametrize(
     ("contents", "message"),
     [

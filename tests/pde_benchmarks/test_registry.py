@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -32,6 +33,18 @@ def darcy_installed(monkeypatch):
 )
 def test_a_problem_survives_json(problem):
     assert rebuild_problem(json.loads(json.dumps(describe_problem(problem)))) == problem
+
+
+@dataclass(frozen=True)
+class Config:
+    levels: str = "11 20"
+    flag: bool = False
+
+
+def test_a_whole_number_is_text_where_text_is_expected():
+    assert configure(Config, {"levels": 11, "flag": True}) == Config("11", flag=True)
+    with pytest.raises(ConfigurationError, match="levels"):
+        configure(Config, {"levels": [11]})
 
 
 def test_values_are_coerced_and_checked():

@@ -19,6 +19,7 @@ from sciml.cli import main
 from sciml.commands.values import names, seconds, settings
 from sciml.errors import ConfigurationError
 from sciml.learner import learner_types
+from sciml.learners.baselines.fno import _import_failure
 from sciml.training import Trainer
 
 QUICK = ["--steps", "60", "--samples", "32", "--test-samples", "8", "--baselines", "twin"]
@@ -95,9 +96,11 @@ def test_an_interrupted_run_goes_on_by_itself(tiny, tmp_path, capsys, monkeypatc
     assert weights[0] == weights[1]
 
 
-def test_a_run_is_repeated_from_its_configuration(tiny, tmp_path):
+def test_a_run_is_repeated_from_its_configuration(tiny, tmp_path, capsys):
     assert run_quickly(tmp_path / "first", "--seed", "5", "--set", "start=0.5") == 0
     config = str(tmp_path / "first" / "config.yaml")
+    capsys.readouterr()
+    assert "--input-name applies to files" in complaint(capsys, ["run", "--config", config, "--input-name", "x"])
     assert main(["run", "--config", config, "-o", str(tmp_path / "second")]) == 0
     first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("first", "second"))
     assert first == second
@@ -174,6 +177,51 @@ def test_without_an_ending_the_output_takes_the_inputs(tiny, tmp_path):
     assert np.load(tmp_path / "out.npz")["answer"].shape == (3, 1, 8, 8)
 
 
+def test_an_answer_replaces_an_earlier_one_but_never_its_input(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    source, output = pairs(tmp_path / "in.npz", 3), tmp_path / "out.npz"
+    before = source.read_bytes()
+    (tmp_path / "same.npz").hardlink_to(source)
+    capsys.readouterr()
+    for name in (source, tmp_path / "same.npz", tmp_path / "in"):
+        line = complaint(capsys, ["predict", tmp_path / "run", "--input", source, "-o", name])
+        assert f"would replace the input {source}" in line
+    assert source.read_bytes() == before
+    command = ["predict", str(tmp_path / "run"), "--input", str(source), "-o", str(output)]
+    assert main(command) == 0
+    assert "replaced" not in capsys.readouterr().err
+    assert main(command) == 0
+    assert f"replaced {output}" in capsys.readouterr().err
+
+
+def test_the_only_array_of_a_file_is_no_input_under_the_name_of_an_output(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    np.savez(tmp_path / "in.npz", answer=np.ones((3, 1, 8, 8), dtype=np.float32))
+    capsys.readouterr()
+    command = ["predict", str(tmp_path / "run"), "--input", str(tmp_path / "in.npz"), "-o", str(tmp_path / "out.npz")]
+    assert "'answer' is an output of doubling; the array source is expected" in complaint(capsys, command)
+    assert main([*command, "--input-name", "answer"]) == 0
+
+
+def test_a_comparison_replaces_neither_a_run_nor_a_larger_comparison(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path / "run", "--baselines", "none") == 0
+    before = (tmp_path / "run" / "report.html").read_bytes()
+    command = ["compare", "doubling", "--steps", "4", "--samples", "8", "--test-samples", "4", "--learners"]
+    capsys.readouterr()
+    line = complaint(capsys, [*command, "factor", "-o", tmp_path / "run"])
+    assert "a run is there" in line
+    assert "choose another directory by -o" in line
+    assert (tmp_path / "run" / "report.html").read_bytes() == before
+    command += ["factor,twin", "-o", str(tmp_path / "c"), "--seeds"]
+    assert main([*command, "2"]) == 0
+    capsys.readouterr()
+    assert "(with seed 1): give --overwrite" in complaint(capsys, [*command, "1"])
+    fewer = [word.removesuffix(",twin") for word in command]
+    assert "(with twin): give --overwrite" in complaint(capsys, [*fewer, "2"])
+    assert main([*command, "3"]) == 0
+    assert main([*command, "1", "--overwrite"]) == 0
+
+
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     """A run on Darcy flow, trained for two steps on 16×16 cells."""
@@ -213,8 +261,8 @@ def test_a_certificate_polishes_the_prediction(flow, tmp_path, capsys):
     [
         (np.zeros((2, 1, 16, 16)), ["bad.npy", "'coefficient' must be positive", "sample 0 has the value 0"]),
         (np.where(np.arange(512).reshape(2, 1, 16, 16) == 300, -1.0, 3.0), ["sample 1 has the value -1", "1 of 2"]),
-        (np.full((1, 1, 33, 33), 3.0), ["grid of 33 points", "32 and 36"]),
-        (np.full((1, 1, 18, 18), 3.0), ["grid of 18 points", "16 and 20"]),
+        (np.full((1, 1, 33, 33), 3.0), ["bad.npy: grid of 33 points", "32 and 36: resample the input"]),
+        (np.full((1, 1, 18, 18), 3.0), ["bad.npy: grid of 18 points", "16 and 20: resample the input"]),
         (np.full((16, 16), 3.0), ["expected (samples, 1, nx, ny)", "add an axis for the samples"]),
     ],
     ids=["zero", "negative", "odd", "levels", "single"],
@@ -225,6 +273,44 @@ def test_an_input_that_the_equation_or_the_grid_forbids_has_no_answer(flow, tmp_
     line = complaint(capsys, ["predict", flow, "--input", tmp_path / "bad.npy", "-o", tmp_path / "u.npz", *certify])
     assert all(word in line for word in words), line
     assert not (tmp_path / "u.npz").exists()
+
+
+def test_messages_about_a_file_of_pairs_name_it(flow, tmp_path, capsys):
+    a = np.full((2, 1, 16, 16), 3.0)
+    for name, field in (("nan", np.where(a == a[1], np.nan, a)), ("zero", 0 * a), ("odd", np.full((2, 1, 33, 33), 3))):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, x=field, y=np.ones(field.shape))
+        assert f"sciml: {path}: " in complaint(capsys, ["evaluate", flow, "--data", path])
+    assert "resample the input" in complaint(capsys, ["evaluate", flow, "--data", path])
+
+
+def test_only_training_remarks_that_nothing_can_be_learned(tiny, tmp_path, capsys):
+    np.savez(tmp_path / "d.npz", x=np.ones((24, 1, 8, 8)), y=np.full((24, 1, 8, 8), 2.0))
+    run, data = str(tmp_path / "run"), str(tmp_path / "d.npz")
+    command = ["run", "--data", data, "--test-data", data, "--learner", "factor", "--steps", "2", "-o", run]
+    assert main(command) == 0
+    assert "nothing can be learned from the input 'x'" in capsys.readouterr().out
+    assert main(["evaluate", run, "--data", data]) == 0
+    printed = capsys.readouterr().out
+    assert "input 'x' is 1 everywhere." in printed
+    assert "learned from" not in printed
+
+
+def test_a_row_that_is_left_out_is_explained(flow, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
+    quick = ["--steps", "2", "--samples", "8", "--test-samples", "4", "--baselines", "none"]
+    small = ["--problem-set", "resolution=18", "--set", "levels=11", "--set", "fit=pad"]
+    assert main(["run", "darcy", *quick, *small, "-o", str(tmp_path / "run")]) == 0
+    sentence = "No row of the coarse grid (n/4): 18×18 is no multiple of 4."
+    assert sentence in capsys.readouterr().err
+    assert sentence in (tmp_path / "run" / "report.html").read_text()
+    assert "No row" not in (flow / "report.html").read_text()
+
+
+def test_a_learner_is_no_baseline_of_itself(tiny, tmp_path, capsys):
+    assert run_quickly(tmp_path / "run", "--baselines", "factor,twin,twin") == 0
+    assert "named twice, is trained once only" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run" / "baselines").iterdir()] == ["twin"]
 
 
 def test_a_prediction_that_is_not_finite_is_no_answer(tiny, tmp_path, capsys, monkeypatch):
@@ -248,7 +334,9 @@ def test_a_comparison_has_every_learner_and_seed_and_goes_on(tiny, tmp_path, cap
     assert entry["spread"] is not None
     assert (tmp_path / "c" / "report.html").exists()
     assert {p.name for p in (tmp_path / "c" / "figures").iterdir()} == {"seconds.png", "parameters.png"}
-    assert "is the most accurate learner here" in (tmp_path / "c" / "report.html").read_text()
+    page = (tmp_path / "c" / "report.html").read_text()
+    for words in ("is the most accurate learner here", "Machine:", "Versions: python", "<td>test_samples</td>"):
+        assert words in page
     printed = " ".join(capsys.readouterr().out.split())
     assert "2× finer L²" in printed
     assert re.search(r"│ twin │ \S+ ± \S+ │ \S+ ± \S+ │ 1 │", printed)
@@ -256,6 +344,9 @@ def test_a_comparison_has_every_learner_and_seed_and_goes_on(tiny, tmp_path, cap
     assert main(command) == 0
     assert (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns == before
     other = [*command, "--steps", "20"]
+    line = complaint(capsys, other)
+    assert "a finished comparison of another kind is there (steps differs: steps was 40, now 20)" in line
+    (tmp_path / "c" / "comparison.json").unlink()
     assert "a trained run of another experiment" in complaint(capsys, other)
     assert main([*other, "--overwrite"]) == 0
     assert (tmp_path / "c" / "twin-seed1" / "weights.safetensors").stat().st_mtime_ns > before
@@ -270,6 +361,28 @@ def test_a_learner_that_is_not_installed_is_known_before_anything_is_trained(tin
     assert list(tmp_path.iterdir()) == []
     assert main(["list", "learners"]) == 0
     assert "not installed: twin needs pip install twin." in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_package_that_cannot_be_imported_counts_as_missing(tiny, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("neuralop")
+    _import_failure.cache_clear()
+    monkeypatch.setitem(sys.modules, "neuralop.models", None)
+    try:
+        assert main(["list", "learners"]) == 0
+        assert "ModuleNotFoundError" in capsys.readouterr().out
+        line = complaint(capsys, ["run", "darcy", "--learner", "fno", "-o", tmp_path / "r"])
+        assert "cannot be imported" in line
+        assert "pip install" in line
+        assert not (tmp_path / "r").exists()
+    finally:
+        _import_failure.cache_clear()
+
+
+def test_more_modes_than_the_grid_holds_are_refused(tiny, tmp_path, capsys):
+    pytest.importorskip("neuralop")
+    for modes in ("33", "500"):
+        command = ["run", "darcy", "--learner", "fno", "--set", f"modes={modes}", "-o", tmp_path / "r"]
+        assert "modes=32 is the largest" in complaint(capsys, command)
 
 
 def test_what_is_installed_is_listed(tiny, capsys):
@@ -333,6 +446,19 @@ def test_generation_writes_one_file(tiny, tmp_path, capsys):
         (["run", "darcy", "--problem-set", "resolution=50"], ["grid of 50 points", "48 and 56"]),
         (["run", "darcy", "--problem-set", "resolution=63"], ["grid of 63 points", "56 and 64"]),
         (["evaluate", "nowhere", "--alignment", "center"], ["'center'", "'cell', 'vertex', 'interior', 'left'"]),
+        (["run", "doubling", "--test-data", "a.npz"], ["--test-data applies to files", "--data"]),
+        (["run", "doubling", "--input-name", "a"], ["--input-name applies to files", "--data"]),
+        (["run", "doubling", "--alignment", "cell"], ["--alignment applies to files", "--data"]),
+        (["run", "--data", "a", "--test-data", "b", "--samples", "3"], ["--samples applies to a problem"]),
+        (["run", "--data", "a", "--test-data", "b", "--problem-set", "n=3"], ["--problem-set applies to a problem"]),
+        (["evaluate", "nowhere", "--input-name", "x"], ["--input-name applies to files", "--data"]),
+        (["run", "darcy", "--learner", "unet", "--set", "depth=9"], ["depth = 9", "64×64", "depth=6 is the largest"]),
+        (["run", "darcy", "--learner", "unet", "--set", "depth=0"], ["depth = 0", "at least 1"]),
+        (["run", "darcy", "--set", "channels=1000000"], ["GiB to be trained", "fewer channels"]),
+        (["run", "darcy", "--set", "levels=7"], ["V-cycle level '7'", "expected two digits"]),
+        (["run", "doubling", "--learner", "factor", "--seed", "-1"], ["seed = -1", "at least 0"]),
+        (["generate", "doubling", "--seed", "-1", "-o", "x.h5"], ["--seed -1", "at least 0"]),
+        (["generate", "doubling", "-o", "no/where/x.h5"], ["no/where", "make it, or choose one"]),
         (["evaluate", "."], ["no config.yaml", "`sciml run` makes one"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -368,6 +494,9 @@ def test_the_run_of_a_newer_version_is_refused(tiny, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(text.replace("schema: 1", "schema: 2", 1))
     capsys.readouterr()
     assert "schema 2, this version reads 1" in complaint(capsys, ["evaluate", tmp_path])
+    again = ["run", "--config", tmp_path / "config.yaml", "-o", tmp_path / "again"]
+    assert "config.yaml: written with schema 2, this version reads 1" in complaint(capsys, again)
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_full_disk_loses_nothing(tiny, tmp_path, capsys, monkeypatch):
@@ -434,7 +563,7 @@ def test_ctrl_c_during_an_import_ends_the_process_with_one_line(tmp_path):
     (tmp_path / "heavy.py").write_text(
         "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
     )
-    code = "from sciml.interruption import Attention\nwith Attention().paid():\n    import heavy"
+    code = "from sciml.interruption import Attention\nwith Attention(['list']).paid():\n    import heavy"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -443,7 +572,33 @@ def test_ctrl_c_during_an_import_ends_the_process_with_one_line(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "sciml: interrupted; the same command goes on where it stopped.\n"
+    assert done.stderr == "sciml: interrupted; the same command starts anew.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["generate", "doubling", "-o", "x.h5"], "goes on where it stopped"),
+        (["compare", "doubling", "--learners", "factor"], "goes on where it stopped"),
+        (["run", "doubling", "--learner", "factor"], "goes on where it stopped"),
+        (["list"], "starts anew"),
+        (["evaluate", "nowhere"], "starts anew"),
+        (["predict", "nowhere", "--input", "a.npz", "-o", "b.npz"], "starts anew"),
+        (["report", "nowhere"], "starts anew"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_an_interrupted_command_promises_only_what_it_keeps(tiny, tmp_path, monkeypatch, capsys, arguments, words):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    for target in ("pde_benchmarks.registry.find", "sciml.experiments.build_problem", "sciml.runs.Run.open"):
+        monkeypatch.setattr(target, interrupt)
+    monkeypatch.setattr("sciml.experiments.experiment.build_problem", interrupt)
+    monkeypatch.setattr("sciml.experiments.comparison.build_problem", interrupt)
+    monkeypatch.setattr("sciml.commands.console.table", interrupt)
+    assert complaint(capsys, arguments, 130) == f"sciml: interrupted; the same command {words}."
 
 
 def test_the_bare_command_prints_its_help(capsys):

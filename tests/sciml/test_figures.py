@@ -212,8 +212,21 @@ def test_the_budget_is_marked():
 
 def test_few_samples_are_counted_in_few_bins_and_whole_numbers():
     axes = error_histogram({"mgno": np.geomspace(1e-3, 1e-1, 9)}).axes[0]
-    assert len(next(c for c in axes.containers if len(c) > 1)) == 6
+    assert len(next(c for c in axes.containers if len(c) > 1)) == 5
     assert all(float(tick).is_integer() for tick in axes.get_yticks())
+
+
+def test_errors_decades_apart_are_each_spread_over_several_bins():
+    axes = error_histogram({"mgno": np.geomspace(1e-5, 3e-5, 16), "fno": np.geomspace(1e-2, 3e-2, 16)}).axes[0]
+    counts = [[bar.get_height() for bar in c] for c in axes.containers if len(c) > 1]
+    assert all(sum(height > 0 for height in heights) >= 5 for heights in counts)
+
+
+@pytest.mark.parametrize("panels", [1, 2, 4, 6, 8])
+def test_no_empty_band_below_square_panels(panels):
+    figure = field_comparison({f"field {k}": np.eye(8) for k in range(panels)}, "title")
+    figure.draw_without_rendering()
+    assert figure.get_tightbbox().y0 < 0.15
 
 
 def test_a_histogram_counts_every_sample_once_and_names_the_median():

@@ -10,7 +10,7 @@ import pytest
 
 from sciml.errors import ConfigurationError
 from sciml.figures import convergence
-from sciml.report import Section, Table, render_report
+from sciml.report import Section, Table, counted, render_report, significant
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 NASTY = "<script>alert('a & b')</script> \"quoted\" {braces}"
@@ -51,6 +51,12 @@ def sections():
         Section("Certificate", figures={"Residual of two starts": figure()}),
         Section("What was run"),
     ]
+
+
+def test_numbers_have_three_digits_and_seldom_an_exponent():
+    numbers = (1684.2, 99949.0, 99951.0, 0.0123456, 3.0, float("inf"))
+    assert [significant(n) for n in numbers] == ["1680", "99900", "1e+05", "0.0123", "3", "inf"]
+    assert [counted(n, "core") for n in (0, 1, 2)] == ["0 cores", "1 core", "2 cores"]
 
 
 def test_all_sections_texts_tables_and_figures_are_there():

@@ -54,7 +54,7 @@ def test_an_unfinished_run_goes_on_only_with_its_own_experiment(tiny, tmp_path):
     run = Run.create(tmp_path, EXPERIMENT)
     run.save_learner(learner_types()["factor"].from_problem(tiny), History())
     assert Run.create(tmp_path, EXPERIMENT).trained
-    with pytest.raises(RunError, match=r"another experiment is there \(seed differ: seed was 0, now 4\)"):
+    with pytest.raises(RunError, match=r"another experiment is there \(seed differs: seed was 0, now 4\)"):
         Run.create(tmp_path, {**EXPERIMENT, "seed": 4})
 
 

@@ -224,6 +224,22 @@ def test_a_singular_matrix_is_called_so(tmp_path, capsys):
     assert not (tmp_path / "x.npy").exists()
 
 
+@pytest.mark.parametrize(
+    ("matrix", "method"),
+    [
+        ([[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]], "MINRES"),
+        ([[1.0, -1.0, 0.0], [-1.0, 3.0, -2.0], [0.0, -3.0, 3.0]], "GMRES"),
+    ],
+    ids=["symmetric", "unsymmetric"],
+)
+def test_a_singular_system_with_solutions_is_solved(tmp_path, capsys, matrix, method):
+    """No factor exists, and b = A (1, 0, 0)ᵀ is in the range."""
+    matrix = np.array(matrix)
+    words = printed(capsys, files(tmp_path, scipy.sparse.csr_array(matrix), matrix[:, 0]))
+    assert f"method │ {method} │" in words
+    np.testing.assert_allclose(matrix @ np.load(tmp_path / "x.npy"), matrix[:, 0], atol=1e-7)
+
+
 def test_a_right_hand_side_of_zero_has_the_solution_zero(tmp_path, capsys):
     assert "no iterations" in printed(capsys, [*files(tmp_path, laplacian(5), np.zeros(25)), "--solver", "cg"])
     assert np.load(tmp_path / "x.npy").tolist() == [0.0] * 25

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from solver_cases import dense_spd, diffusion, normal, random_stencil
 from torch.autograd import forward_ad
 
-from solvers import CSROperator, Inverse, ScimlError, linear_solve
+from solvers import CSROperator, DenseLU, Inverse, Jacobi, NormalCG, ScimlError, linear_solve, lobpcg
 from solvers.distributed import BlockPreconditioner, DistributedCSR, DistributedStencil, Partition
 
 WHOLE = {
@@ -330,3 +330,30 @@ def wrong_scatter():
 
 def wrong_gather():
     distributed(WHOLE["dense"](), [0, 4, 9]).gather(normal(9))
+
+
+def default_solution(offsets, solver):
+    """The solution with a solver that may choose by sizes; parts may be empty, or one the whole."""
+    A = distributed(WHOLE["unsymmetric"](), offsets)
+    (b,) = vectors(A, 1)
+    return A.gather(linear_solve(A, b, solver).value)
+
+
+def jacobi_of_normal_equations():
+    """AᴴA of a distributed A knows no diagonal."""
+    A = distributed(WHOLE["unsymmetric"](), [0, 2, 9])
+    linear_solve(A, vectors(A, 1)[0], NormalCG(), Jacobi())
+
+
+def dense_product():
+    A = distributed(WHOLE["unsymmetric"](), [0, 2, 9])
+    (A.H @ A).to_dense()
+
+
+def refused_by(name):
+    """Solvers for matrices in one place, on parts of which one is the whole matrix."""
+    A = distributed(WHOLE["dense"](), [0, 9, 9])
+    if name == "lobpcg":
+        lobpcg(A, 1)
+    else:
+        linear_solve(2 * A, vectors(A, 1)[0], DenseLU())

@@ -17,6 +17,7 @@ from solvers import (
     FGMRES,
     GMRES,
     MINRES,
+    Auto,
     BiCGStab,
     CSROperator,
     DistributedError,
@@ -255,6 +256,15 @@ def test_tags_are_verified_across_processes(worlds):
         assert "random u, v" in message
 
 
+@pytest.mark.parametrize("offsets", [[0, 0, 9], [0, 4, 9], [0, 9, 9]], ids=str)
+def test_the_default_solver_is_the_same_on_all_processes(worlds, offsets):
+    """Also where a part is empty, or as large as the matrix: x = A⁻¹ b."""
+    whole = jobs.WHOLE["unsymmetric"]()
+    expected = torch.linalg.solve(whole.to_dense(), jobs.vectors(whole, 1)[0])
+    for found in worlds[2].run(jobs.default_solution, offsets, Auto(rtol=1e-12)):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_gather_undoes_scatter_and_sums_gradients(worlds):
     """The gradient of the sum of two processes' losses Σ w·x is 2 w."""
     for again, gradient in worlds[2].run(jobs.round_trip, [0, 2, 7]):
@@ -280,6 +290,10 @@ BAD_ON_ALL = {
     "slab": ("ShapeError|DistributedError", "owns 2 planes|process 0", jobs.wrong_slab, ()),
     "vector": ("ShapeError", r"\(\*batch, [45]\)", jobs.bad_vector, ()),
     "dense": ("ShapeError", "local_block", jobs.dense_matrix, ()),
+    "diagonal": ("TagError", "distributed: diagonal .* BlockPreconditioner", jobs.jacobi_of_normal_equations, ()),
+    "dense product": ("TagError", "distributed: to_dense", jobs.dense_product, ()),
+    "direct": ("TagError", "is distributed: DenseLU", jobs.refused_by, ("DenseLU",)),
+    "eigenpairs": ("TagError", "is distributed: lobpcg", jobs.refused_by, ("lobpcg",)),
     "scatter": ("ShapeError", "the whole", jobs.wrong_scatter, ()),
     "gather": ("ShapeError", "owns", jobs.wrong_gather, ()),
 }

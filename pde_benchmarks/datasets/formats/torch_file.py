@@ -25,6 +25,11 @@ def record_torch(path: Path) -> Recording:
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if "Unsupported" not in str(error) or "operand" in str(error):  # not even a pickle
+            raise DatasetError(
+                f"{path}: not a file that torch.save wrote, or damaged: fetch it again, or write it by "
+                "torch.save({'x': x, 'y': y}, path)."
+            ) from error
         raise DatasetError(
             f"{path}: holds Python objects besides tensors, which could run foreign code when loaded: refused. "
             "Store a dictionary of tensors, for example torch.save({'x': x, 'y': y}, path)."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from torch import nn
 
+from sciml.errors import ConfigurationError
 from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 
@@ -44,16 +47,36 @@ class FNO(GridLearner):
 
     @classmethod
     def missing(cls) -> str | None:
-        """The package neuraloperator, where it is not installed."""
-        if find_spec("neuralop") is not None:
+        """The package neuraloperator, where it is not installed or broken."""
+        install = 'pip install "sciml-pde[baselines]"'
+        if find_spec("neuralop") is None:
+            return f"fno needs the package neuraloperator: {install} brings it."
+        failure = _import_failure()
+        if failure is None:
             return None
-        return 'fno needs the package neuraloperator: pip install "sciml-pde[baselines]" brings it.'
+        return (
+            f"fno needs the package neuraloperator, which is installed but cannot be imported ({failure}): "
+            f"{install} --force-reinstall mends it."
+        )
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """The network of `neuralop.models.FNO`."""
+        """The network of `neuralop.models.FNO`.
+
+        Raises
+        ------
+        ConfigurationError
+            If there are more modes than the grid can hold.
+        """
         from neuralop.models import FNO as Network
 
         config = self.config
+        most = max(1, min(self.grid.shape) // 2)
+        if config.modes > most:
+            size = "×".join(map(str, self.grid.shape))
+            raise ConfigurationError(
+                f"modes = {config.modes}: a grid of {size} points holds at most {most} Fourier modes an axis: "
+                f"modes={most} is the largest."
+            )
         network: nn.Module = Network(
             n_modes=(config.modes,) * self.grid.dim,
             in_channels=inputs,
@@ -63,3 +86,13 @@ class FNO(GridLearner):
             positional_embedding=None,  # the coordinates are channels already
         )
         return network
+
+
+@cache
+def _import_failure() -> str | None:
+    """Why the package cannot be imported though it is there (a dependency of another version, say)."""
+    try:
+        importlib.import_module("neuralop.models")
+    except Exception as error:  # whatever a foreign package raises
+        return f"{type(error).__name__}: {error}"
+    return None

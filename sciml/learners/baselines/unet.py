@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,8 +36,7 @@ class UNetConfig(GridConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(1, channels=self.channels)
-        require_at_least(0, depth=self.depth)
+        require_at_least(1, channels=self.channels, depth=self.depth)
         if self.channels % GROUPS:
             raise ConfigurationError(f"channels = {self.channels}: a multiple of {GROUPS} is expected.")
 
@@ -50,7 +50,20 @@ class UNet(GridLearner):
     config: UNetConfig
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
-        """A U-Net, on fields padded to a size that it can halve ``depth`` times."""
+        """A U-Net, on fields padded to a size that it can halve ``depth`` times.
+
+        Raises
+        ------
+        ConfigurationError
+            If the coarsest level would have less than a point of the grid.
+        """
+        most = max(1, int(math.log2(min(self.grid.shape))))
+        if self.config.depth > most:
+            size = "×".join(map(str, self.grid.shape))
+            raise ConfigurationError(
+                f"depth = {self.config.depth}: a grid of {size} points halves at most {most} times: depth={most} is "
+                "the largest."
+            )
         network = UNetNetwork(inputs, outputs, self.config.channels, self.config.depth, self.grid.dim)
         return Padded(network, unit=2**self.config.depth, offset=0)
 

@@ -13,7 +13,7 @@ from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
-from sciml.learners.mgno.schedule import Schedule
+from sciml.learners.mgno.schedule import PREDICTION, TRAINING, Schedule
 from sciml.learners.padded import Padded
 
 __all__ = ["DataMgNO", "DataMgNOConfig", "MgNO", "MgNOConfig", "PublishedMgNO", "PublishedMgNOConfig"]
@@ -125,7 +125,8 @@ class DataMgNO(GridLearner):
     def check_grid(self, shape: tuple[int, ...]) -> None:
         """The levels must halve the grid, unless it is padded."""
         if self.config.fit == "exact":
-            Schedule.parse(self.config.levels).check(shape, self._points, self._patch)
+            remedy = TRAINING if shape == self.grid.shape else PREDICTION
+            Schedule.parse(self.config.levels).check(shape, self._points, self._patch, remedy)
 
     @property
     def _points(self) -> str:

@@ -7,7 +7,10 @@ from typing import Self
 
 from sciml.errors import ConfigurationError
 
-__all__ = ["Schedule", "coarser_size"]
+__all__ = ["PREDICTION", "TRAINING", "Schedule", "coarser_size"]
+
+TRAINING = "choose one of them, or train with fewer levels, or with fit=pad"
+PREDICTION = "resample the input onto one of them (or train with fewer levels, or with fit=pad)"
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,13 @@ class Schedule:
         """Number of levels."""
         return len(self.pre)
 
-    def check(self, shape: tuple[int, ...], grid: str, patch: int = 1) -> None:
+    def check(self, shape: tuple[int, ...], grid: str, patch: int = 1, remedy: str = TRAINING) -> None:
         """Make sure that ``patch`` divides every axis of ``shape``, and that the rest halves ``levels - 1`` times.
 
         Raises
         ------
         ConfigurationError
-            Naming the nearest sizes that can.
+            Naming the nearest sizes that can, and what else helps.
         """
         # Blocks of points form a grid of cells, whatever the points were.
         offset = {"interior": -1, "vertex": 1}.get(grid, 0) if patch == 1 else 0
@@ -71,8 +74,7 @@ class Schedule:
                 patches = f"blocks of {patch} points and " if patch > 1 else ""
                 raise ConfigurationError(
                     f"grid of {size} points: {patches}{self.levels} levels halve the {grid} grid {self.levels - 1} "
-                    f"times; valid sizes near it are {below} and {below + step} (or train with fewer levels, or with "
-                    "fit=pad)."
+                    f"times; valid sizes near it are {below} and {below + step}: {remedy}."
                 )
 
 
