@@ -33,8 +33,9 @@ class MeshReport:
     ----------
     non_finite_points
         Points with NaN or infinity.
-    inverted, degenerate
-        Cells by type: of negative volume, of none (or with a repeated vertex).
+    inverted, degenerate, folded
+        Cells by type: of negative volume; of none (or with a repeated vertex); quadrilaterals and hexahedra of positive
+        volume that are turned over at a vertex, where no map from the reference cell is one to one.
     duplicate_points
         Points that coincide with one of smaller number.
     orphan_points
@@ -44,12 +45,13 @@ class MeshReport:
     duplicate_cells
         Cells with the same vertices as an earlier one, by type.
     centroids
-        Where the inverted and degenerate cells are, by type ``(m, dim)``, for messages and plots.
+        Where inverted, degenerate and folded cells are, by type ``(m, dim)``, for messages and plots.
     """
 
     non_finite_points: Array
     inverted: dict[str, Array]
     degenerate: dict[str, Array]
+    folded: dict[str, Array]
     duplicate_points: Array
     orphan_points: Array
     non_manifold_facets: dict[str, Array]
@@ -74,6 +76,7 @@ class MeshReport:
         for words, blocks in (
             ("inverted", self.inverted),
             ("degenerate", self.degenerate),
+            ("folded", self.folded),
             ("duplicate", self.duplicate_cells),
         ):
             for kind, members in blocks.items():
@@ -101,12 +104,14 @@ def check_mesh(mesh: Mesh) -> MeshReport:
     used = np.zeros(len(mesh.points), dtype=bool)
     for nodes in mesh.cells.values():
         used[nodes] = True
-    inverted, degenerate, repeated = {}, {}, {}
+    inverted, degenerate, folded, repeated = {}, {}, {}, {}
     for kind, nodes in mesh.blocks().items():
         flat = _collapsed(mesh.points, kind, nodes)
         volume = signed_volumes(mesh.points, kind, nodes)
         inverted[kind] = np.flatnonzero((volume < 0) & ~flat)
         degenerate[kind] = np.flatnonzero(flat)
+        if cell_type(kind).linear in ("quad", "hexahedron"):
+            folded[kind] = np.flatnonzero((_scaled_jacobian(mesh, kind, nodes) <= 0) & (volume > 0) & ~flat)
         corners = np.sort(nodes[:, : cell_type(kind).vertices], axis=1)
         _, first = np.unique(corners, axis=0, return_index=True)
         repeated[kind] = np.setdiff1d(np.arange(len(nodes)), first)
@@ -115,6 +120,7 @@ def check_mesh(mesh: Mesh) -> MeshReport:
         np.flatnonzero(~finite),
         _some(inverted),
         _some(degenerate),
+        _some(folded),
         np.flatnonzero(duplicate_points(mesh) != np.arange(len(mesh.points))),
         np.flatnonzero(~used),
         _some(crowded),

@@ -35,6 +35,10 @@ class DeflatedOperator(LinearOperator):
         return self.operator.global_shape
 
     @property
+    def is_distributed(self) -> bool:
+        return self.operator.is_distributed
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.operator.batch_shape
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meshes.errors import MeshFileError
 from meshes.files.comparison import losses
@@ -23,6 +24,8 @@ from meshes.interchange.meshio_meshes import to_meshio
 from meshes.mesh import Mesh
 
 __all__ = ["write_by_meshio"]
+
+Array = NDArray[Any]
 
 #: What meshio's writers take: format in its table, and arguments.
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -55,10 +58,40 @@ def write_by_meshio(folder: Path, name: str, mesh: Mesh, form: MeshFormat) -> tu
 
 def _poorer(mesh: Mesh) -> Iterator[Mesh]:
     """The mesh, then with less and less, as formats and their writers can take it."""
-    for fields in (mesh, replace(mesh, cell_data={}), replace(mesh, cell_data={}, point_data={}, global_data={})):
-        yield fields
-        if mesh.space_dimension < 3:
-            yield fields.with_points(np.pad(mesh.points, ((0, 0), (0, 3 - mesh.space_dimension))))
+    for cells in (mesh, _without_vertices(mesh)) if "vertex" in mesh.cells else (mesh,):
+        numbers, bare = _with_plain_fields(cells), replace(cells, cell_data={}, point_data={}, global_data={})
+        for fields in (cells, numbers, replace(numbers, cell_data={}), bare):
+            yield fields
+            if mesh.space_dimension < 3:
+                yield fields.with_points(np.pad(mesh.points, ((0, 0), (0, 3 - mesh.space_dimension))))
+
+
+def _with_plain_fields(mesh: Mesh) -> Mesh:
+    """With the fields of single and double precision and of whole numbers."""
+
+    def plain(values: Array) -> bool:
+        return values.dtype.kind in "iu" or values.dtype in (np.float32, np.float64)
+
+    return replace(
+        mesh,
+        point_data={name: values for name, values in mesh.point_data.items() if plain(values)},
+        cell_data={name: b for name, b in mesh.cell_data.items() if all(plain(values) for values in b.values())},
+        global_data={},
+    )
+
+
+def _without_vertices(mesh: Mesh) -> Mesh:
+    """Without the cells that are single points, which mark nodes in some formats."""
+
+    def rest(blocks: Mapping[str, Array]) -> dict[str, Array]:
+        return {kind: values for kind, values in blocks.items() if kind != "vertex"}
+
+    return replace(
+        mesh,
+        cells=rest(mesh.cells),
+        cell_data={name: rest(blocks) for name, blocks in mesh.cell_data.items()},
+        cell_sets={name: rest(blocks) for name, blocks in mesh.cell_sets.items()},
+    )
 
 
 def _write(path: Path, mesh: Mesh, form: MeshFormat) -> None:

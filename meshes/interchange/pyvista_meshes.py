@@ -43,10 +43,11 @@ _SETS = {"node_sets": _OWN + "node_set:", "cell_sets": _OWN + "cell_set:", "face
 
 
 def to_pyvista(mesh: Mesh) -> pyvista.UnstructuredGrid:
-    """The mesh as a `pyvista.UnstructuredGrid`; `from_pyvista` gives back an equal one.
+    """The mesh as a `pyvista.UnstructuredGrid`; `from_pyvista` gives back an equal one, but for what VTK cannot hold.
 
-    Sets, global data and the space dimension travel as field data. Cell fields that are given on some types only are
-    NaN on the others.
+    There fields of tensors are flattened to rows, single numbers become arrays of one, and a field that is given on
+    some types of cells is float64 on all, NaN on the others. Sets, global data and the space dimension travel as field
+    data.
     """
     import pyvista
 

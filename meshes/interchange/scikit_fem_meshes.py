@@ -42,7 +42,7 @@ def to_scikit_fem(mesh: Mesh) -> skfem.Mesh:
     ------
     MeshError
         Cells of several types or of a type without counterpart (wedges, pyramids, quadratic cells: use
-        `meshes.linear` first), or a facet set with facets that are not in the mesh.
+        `meshes.generate.to_simplices` first), or a facet set with facets that are not in the mesh.
     """
     import skfem
 

@@ -104,8 +104,8 @@ def conservative_projection(
     source, target
         Meshes that cover one domain, or locators built for them.
     outside
-        What happens to quadrature points of the source in no cell of the target: ``Refuse()`` (default) or
-        ``Nearest()``, which puts their share on the boundary, and ``Extrapolate()``.
+        What happens to quadrature points of one mesh in no cell of the other: ``Refuse()`` (default) or ``Nearest()``,
+        which puts their share on the boundary, and ``Extrapolate()``.
     degree
         Of the polynomials that the quadrature integrates exactly on every source cell.
 
@@ -126,6 +126,8 @@ def conservative_projection(
     """
     on, off = _locator(target), _locator(source)
     place, points, weights = cell_quadrature(off, degree)
+    # Also the other way round: what the source does not cover would get values from nowhere.
+    _settled(off, cell_quadrature(on, _MASS_DEGREE)[1], outside)
     return projection_by_points(on, _settled(on, points, outside), weights, off, place)
 
 

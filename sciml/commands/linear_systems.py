@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from solvers import (
 from solvers.direct.direct_solver import DirectSolver
 from solvers.errors import ScimlError, SolveError
 
-__all__ = ["PRECONDITIONERS", "SOLVERS", "Attempt", "Report", "attempts", "solved", "tagged"]
+__all__ = ["PRECONDITIONERS", "SOLVERS", "Attempt", "Report", "attempts", "require_solved", "solved", "tagged"]
 
 # Names on the command line, and the classes of `solvers` behind them.
 SOLVERS = {
@@ -50,6 +51,14 @@ PRECONDITIONERS = {
     "ruge-stuben": "RugeStuben",
     "smoothed-aggregation": "SmoothedAggregation",
     "ssor": "SSOR",
+}
+# What remedies written for Python are called here.
+_WORDS = {
+    "GeometricMultigrid": "--preconditioner smoothed-aggregation",
+    "max_iterations": "--max-iterations",
+    "rtol": "--rtol",
+    **{word: f"--solver {name}" for name, word in SOLVERS.items()},
+    **{word: f"--preconditioner {name}" for name, word in PRECONDITIONERS.items()},
 }
 _DIRECT, _SYMMETRIC = ("dense-lu", "superlu"), ("cg", "minres")
 _REASONS = {
@@ -199,6 +208,15 @@ def solved(b: Tensor, plans: Sequence[Attempt]) -> Report:
             factored = report
         remarks.append(f"{plan.method} ended with the status {report.status}: another solver is tried.")
     raise AssertionError("attempts() gives at least one plan")
+
+
+def require_solved(solution: Solution) -> None:
+    """Raise `SolveError` if a system failed; the remedy is in the words of the command line."""
+    try:
+        solution.raise_if_failed()
+    except SolveError as error:
+        spoken = re.sub(r"\w+", lambda word: _WORDS.get(word[0], word[0]), str(error))
+        raise type(error)(spoken, error.status, error.batch_indices, error.residuals) from None
 
 
 def _report(rows: Tensor, solution: Solution, plan: Attempt, remarks: Sequence[str]) -> Report:

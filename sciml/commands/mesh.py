@@ -38,6 +38,8 @@ def check(file: File) -> None:
     from sciml.commands.console import show
 
     mesh = read_mesh(file)
+    if not mesh.cell_count:
+        raise MeshError(f"{file}: a mesh without cells ({len(mesh.points)} points): nothing can be computed on it")
     report = check_mesh(mesh)
     for finding in report.findings():
         show(finding)
@@ -72,7 +74,7 @@ def convert(
         write_mesh(output, mesh)
     for remark in told:
         Terminal().say(str(remark.message))
-    show(f"{mesh.cell_count} cells, {len(mesh.points)} points in {output}.")
+    show(f"mesh in {output}.")
 
 
 def plot(

@@ -44,6 +44,7 @@ def solve(
     The figure OUTPUT.convergence.png is written beside the solution, also of a solve that failed.
     """
     from sciml.commands.console import show
+    from sciml.commands.linear_systems import require_solved
     from sciml.commands.output_files import check_output
     from solvers.files import write_vector
     from solvers.files.opening import ending_of
@@ -58,7 +59,7 @@ def solve(
         write_vector(output, report.value)  # before the figure, for which the disk may have no room
         show(f"solution in {output}.")
     _draw(output, report)
-    report.solution.raise_if_failed()
+    require_solved(report.solution)
 
 
 def _read(system: Path, rhs: Path, spd: bool, dtype: str | None) -> tuple[CSROperator, Tensor]:

@@ -175,3 +175,24 @@ def test_sets_that_cross_keep_members_order_and_orientation(tmp_path, ending):
     assert back.cells["triangle"].tolist() == mesh.cells["triangle"].tolist()
     assert back.facet_sets["bottom"]["line"].tolist() == [[0, 1]]
     assert {name: ids.tolist() for name, ids in back.node_sets.items()} == {"n1": [0, 1], "n2": [1, 2]}
+
+
+@pytest.mark.parametrize("name", ["a.inp", "a.xdmf"])
+def test_marks_of_nodes_do_not_keep_a_mesh_out_of_a_format(tmp_path, name):
+    """Vertex cells, as Gmsh's sets of nodes become, are left out where a format has no place for them, and told."""
+    mesh = surface()
+    marked = Mesh(mesh.points, {"vertex": [[0], [2]], **mesh.cells})
+    write_mesh(tmp_path / "a.msh", marked)
+    with pytest.warns(MeshFileWarning, match="vertex"):
+        write_mesh(tmp_path / name, read_mesh(tmp_path / "a.msh"))
+    back = read_mesh(tmp_path / name)
+    assert {kind: len(nodes) for kind, nodes in back.cells.items()} == {k: len(v) for k, v in mesh.cells.items()}
+
+
+def test_a_field_that_a_format_cannot_hold_takes_no_other_with_it(tmp_path):
+    mesh = surface()
+    n = len(mesh.points)
+    fields = {"u": np.arange(n, dtype=float), "b": np.ones(n, dtype=bool)}
+    with pytest.warns(MeshFileWarning, match="'b'"):
+        write_mesh(tmp_path / "a.xdmf", Mesh(mesh.points, mesh.cells, fields))
+    assert list(read_mesh(tmp_path / "a.xdmf").point_data) == ["u"]

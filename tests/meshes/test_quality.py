@@ -75,3 +75,22 @@ def test_regular_cells_have_quality_one_and_flat_ones_none():
         assert scaled_jacobians(mesh.with_points(flat))[name][0] <= 1e-12
     with pytest.raises(MeshError, match="not defined"):
         scaled_jacobians(Mesh(VERTICES["wedge"], {"wedge": [range(6)]}))
+
+
+def test_a_quadrilateral_turned_over_at_a_corner_is_folded():
+    """Positive area, and a vertex inside of the triangle of the others; repair cannot guess what was meant."""
+    dart = Mesh([[0, 0], [1, 0], [0.2, 0.2], [0, 1]], {"quad": [[0, 1, 2, 3]]})
+    report = check_mesh(dart)
+    assert report.folded["quad"].tolist() == [0]
+    assert not report.is_sound
+    assert "1 folded quad cells: 0" in str(report)
+    _, remaining = repair_mesh(dart)
+    assert remaining.folded["quad"].tolist() == [0]
+
+
+def test_a_hexahedron_turned_over_at_a_corner_is_folded():
+    cube = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)], dtype=float)[[0, 1, 3, 2, 4, 5, 7, 6]]
+    cells = {"hexahedron": [[0, 1, 2, 3, 4, 5, 6, 7]]}
+    assert check_mesh(Mesh(cube, cells)).is_sound
+    cube[6] = [0.2, 0.2, 0.2]
+    assert check_mesh(Mesh(cube, cells)).folded["hexahedron"].tolist() == [0]

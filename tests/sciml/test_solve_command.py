@@ -213,14 +213,17 @@ def test_a_solve_that_failed_writes_its_figure_and_no_solution(tmp_path, capsys)
     np.save(tmp_path / "x.npy", np.arange(3))
     line = complaint(capsys, [*command, "--max-iterations", "3"])
     assert "the iteration limit came before the tolerance" in line
-    assert "Raise max_iterations" in line
+    assert "Raise --max-iterations" in line
+    assert "loosen --rtol" in line
     assert np.load(tmp_path / "x.npy").tolist() == [0, 1, 2]
     assert (tmp_path / "x.convergence.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_singular_matrix_is_called_so(tmp_path, capsys):
     singular = scipy.sparse.csr_array(np.ones((3, 3)))
-    assert "(nearly) singular" in complaint(capsys, files(tmp_path, singular, np.array([1.0, 2.0, 4.0])))
+    line = complaint(capsys, files(tmp_path, singular, np.array([1.0, 2.0, 4.0])))
+    assert "(nearly) singular" in line
+    assert "use --solver normal-cg for a least-squares solution" in line
     assert not (tmp_path / "x.npy").exists()
 
 
