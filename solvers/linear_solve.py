@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from solvers.arguments import require_arguments
-from solvers.errors import SolveError
+from solvers.errors import ScimlError, SolveError
 from solvers.inverse import Inverse, Preconditioner
 from solvers.krylov import CG
 from solvers.nullspace import DeflatedInverse, DeflatedOperator, orthonormal, require_kernel
 from solvers.operators.linear_operator import LinearOperator
 from solvers.operators.product_rule import columns_first, is_differentiated
+from solvers.partial_setup import set_up_the_others
 from solvers.solution import Solution, Stats
 from solvers.solver import Outcome, Solver
 from solvers.status import Status
@@ -33,6 +34,8 @@ class SolveState:
     solver: Solver
     inverse: Inverse | None
     method: str
+    #: The systems for which the preconditioner could not be set up, ``(*batch)``; None if there are none.
+    without: Tensor | None = None
 
 
 def linear_solve(
@@ -126,7 +129,7 @@ def linear_solve(
     b = b.expand(*batch, b.shape[-1])
     began = perf_counter()
     if state is None:
-        state = _set_up(A, solver or CG(), preconditioner)
+        state = _set_up(A, solver or CG(), preconditioner, throw)
     elif solver is not None:
         state = replace(state, solver=solver)
     if nullspace is not None:
@@ -155,7 +158,7 @@ class _Run:
         began = perf_counter()
         rhs = A.project(b)
         x0 = None if self.x0 is None else A.project(self.x0.detach().expand(*b.shape[:-1], A.shape[1]))
-        outcome = self.state.solver.solve(A, rhs, self.state.inverse, x0)
+        outcome = self.outcome(A, rhs, x0)
         outcome = replace(outcome, value=A.project(outcome.value))
         if rhs is not b and not self.project_rhs:
             outcome = _with_what_was_projected(outcome, A.norm(b), A.norm(b - rhs))
@@ -165,6 +168,16 @@ class _Run:
             solution.raise_if_failed()
         self.solutions.append(solution)
         return outcome.value
+
+    def outcome(self, A: LinearOperator, rhs: Tensor, x0: Tensor | None) -> Outcome:
+        """What the solver returns; systems without a preconditioner are not solved."""
+        if self.state.without is None:
+            return self.state.solver.solve(A, rhs, self.state.inverse, x0)
+        without = self.state.without.expand(rhs.shape[:-1])
+        rhs = torch.where(without.unsqueeze(-1), 0, rhs)
+        outcome = self.state.solver.solve(A, rhs, self.state.inverse, x0)
+        status = torch.where(without, Status.PRECONDITIONER_UNDEFINED, outcome.status).to(outcome.status.dtype)
+        return replace(outcome, value=torch.where(without.unsqueeze(-1), torch.nan, outcome.value), status=status)
 
     @torch.no_grad()
     def again(self, A: LinearOperator, g: Tensor, flipped: bool) -> Tensor:
@@ -231,10 +244,16 @@ def _with_what_was_projected(outcome: Outcome, size: Tensor, left_out: Tensor) -
 
 
 @torch.no_grad()
-def _set_up(A: LinearOperator, solver: Solver, preconditioner: Preconditioner | None) -> SolveState:
+def _set_up(A: LinearOperator, solver: Solver, preconditioner: Preconditioner | None, throw: bool) -> SolveState:
     solver, preconditioner = solver.choose(A, preconditioner)
     method = type(solver).__name__ + ("" if preconditioner is None else f" + {type(preconditioner).__name__}")
-    return SolveState(solver, solver.setup(A, preconditioner), method)
+    try:
+        return SolveState(solver, solver.setup(A, preconditioner), method)
+    except ScimlError as error:
+        if throw or preconditioner is None or not A.batch_shape or A.is_distributed:
+            raise
+        inverse, without = set_up_the_others(A, lambda system: solver.setup(system, preconditioner), error)
+        return SolveState(solver, inverse, method, without)
 
 
 def _deflated(A: LinearOperator, state: SolveState, nullspace: Tensor) -> tuple[LinearOperator, SolveState]:

@@ -123,6 +123,12 @@ _DIAGNOSES: dict[Status, tuple[type[SolveError], str, str]] = {
         "Check that the matrix itself is; use as many post- as pre-smoothing sweeps of a symmetric smoother; or use "
         "GMRES, which takes any preconditioner.",
     ),
+    Status.PRECONDITIONER_UNDEFINED: (
+        Breakdown,
+        "its preconditioner cannot be set up",
+        "Solve this system alone to read why (a zero on the diagonal, a matrix that is not definite), or use another "
+        "preconditioner.",
+    ),
     Status.SINGULAR: (
         Singular,
         "the matrix is (nearly) singular and no solution was found: probably the right-hand side is not in its range",

@@ -16,8 +16,10 @@ from solvers import (
     DiffusionOperator,
     GeometricMultigrid,
     IncompleteCholesky,
+    IncompleteLU,
     Jacobi,
     NotConverged,
+    ScimlError,
     SmoothedAggregation,
     Status,
     SuperLU,
@@ -161,3 +163,32 @@ def test_a_failure_for_want_of_symmetry_says_so():
 def test_a_failure_of_a_symmetric_system_is_told_as_before():
     with pytest.raises(NotConverged, match="MAX_ITERATIONS"):
         linear_solve(diffusion((16, 16)), normal(256), CG(max_iterations=3))
+
+
+HARD = [Jacobi(), SSOR(), Chebyshev(), IncompleteLU(), IncompleteCholesky()]
+
+
+@pytest.mark.parametrize("recipe", HARD, ids=lambda r: type(r).__name__)
+def test_a_system_without_a_preconditioner_leaves_its_neighbours_alone(recipe):
+    """A zero diagonal in the middle of a batch: the others are solved, and its gradient is NaN."""
+    dense = torch.tensor([[[2.0, 1], [1, 2]], [[0.0, 1], [1, 0]], [[3.0, 0], [0, 1]]], dtype=DOUBLE)
+    A = CSROperator.from_dense(dense, tags={"symmetric"})
+    values = A.values.clone().requires_grad_()
+    b = torch.tensor([1.0, 2.0], dtype=DOUBLE)
+    with pytest.raises(ScimlError, match="system 1 of 3"):
+        linear_solve(A, b, GMRES(), recipe)
+    solution = linear_solve(A.replace((values,)), b, GMRES(), recipe, throw=False)
+    assert solution.status.tolist() == [Status.CONVERGED, Status.PRECONDITIONER_UNDEFINED, Status.CONVERGED]
+    torch.testing.assert_close(solution.value[[0, 2]].detach(), torch.linalg.solve(dense[[0, 2]], b.expand(2, 2)))
+    assert solution.value[1].isnan().all()
+    with pytest.warns(RuntimeWarning, match="system 1 of 3 is NaN"):
+        (g,) = torch.autograd.grad(solution.value.sum(), values)
+    assert g[[0, 2]].isfinite().all()
+    with pytest.raises(ScimlError, match="system 1 of 3: its preconditioner cannot be set up"):
+        solution.raise_if_failed()
+
+
+def test_a_preconditioner_that_fits_no_system_is_refused():
+    A = CSROperator.from_dense(torch.tensor([[[0.0, 1], [1, 0]], [[0.0, 2], [2, 0]]], dtype=DOUBLE))
+    with pytest.raises(ScimlError, match="zero on the diagonal"):
+        linear_solve(A, torch.ones(2, dtype=DOUBLE), GMRES(), Jacobi(), throw=False)
