@@ -30,14 +30,17 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
     """The compiled inner loop of CG for this operator and preconditioner, or None if there is no such loop.
 
     It takes the steps of `CG`, and exists for speed: all vectors of one sample stay in the cache of one core, and no
-    thread waits for another between two operations.
+    thread waits for another between two operations. Nothing is projected on the way: what of x comes to lie in the
+    kernel of a singular A is felt by no product, and `linear_solve` takes it out at the end.
     """
     kernels: Any = kernels_for(A.parameters()[0])
+    if not kernels.has_conjugate_gradients:
+        return None
     if isinstance(A, DiffusionOperator) and isinstance(precondition, MultigridHierarchy):
         return _multigrid_descent(kernels, A, precondition, batch)
     if precondition is not None and not isinstance(precondition, JacobiInverse):
         return None
-    if precondition is not None and (precondition.inverse.dtype != A.dtype or not _keeps_range(A)):
+    if precondition is not None and precondition.inverse.dtype != A.dtype:
         return None
     if type(A) is CSROperator:
         return _csr_descent(kernels, A, precondition, batch)
@@ -56,7 +59,7 @@ def _multigrid_descent(
     links, levels, grid = A.links, precondition.data, A.grid
     own = precondition.operator.batch_shape
     repeats = own == A.batch_shape and links.matching(own, batch) is links
-    if not hasattr(kernels, "conjugate_gradients") or not repeats or bool(A.is_singular.any()):
+    if not repeats:
         return None
 
     def descend(x: Tensor, r: Tensor, goal: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +71,7 @@ def _multigrid_descent(
 
 
 def _csr_descent(kernels: Any, A: CSROperator, precondition: JacobiInverse | None, batch: torch.Size) -> Descent | None:
-    if not hasattr(kernels, "csr_conjugate_gradients") or _is_for_torch(A.values.shape[-1], batch):
+    if _is_for_torch(A.values.shape[-1], batch):
         return None
     scaling = A.values.new_ones(1, A.shape[1]) if precondition is None else precondition.inverse
     values, scaling = repeating(A.values, A.values.ndim - 1, batch), repeating(scaling, scaling.ndim - 1, batch)
@@ -92,7 +95,7 @@ def _stencil_descent(
     precondition: JacobiInverse | None,
     batch: torch.Size,
 ) -> Descent | None:
-    if not hasattr(kernels, "stencil_conjugate_gradients") or _is_for_torch(data[0].numel(), batch):
+    if _is_for_torch(data[0].numel(), batch):
         return None
     scaling = data.new_ones(1, 1) if precondition is None else precondition.inverse
     scaling = repeating(scaling, scaling.ndim - 1, batch)
@@ -103,11 +106,6 @@ def _stencil_descent(
         return x_new.reshape(x.shape), status.reshape(goal.shape), steps.reshape(goal.shape)
 
     return descend
-
-
-def _keeps_range(A: LinearOperator) -> bool:
-    """Whether Jacobi's method needs no projection onto the range of A."""
-    return not (isinstance(A, DiffusionOperator) and bool(A.is_singular.any()))
 
 
 def _is_for_torch(entries: int, batch: torch.Size) -> bool:

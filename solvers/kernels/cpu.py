@@ -24,6 +24,8 @@ _THREAD = 2**14
 class CPU(Reference):
     """`Reference` says what each function means."""
 
+    has_conjugate_gradients = True
+
     def stencil(self, taps: Taps, data: Tensor, x: Tensor) -> Tensor:
         out, field = torch.empty_like(x, memory_format=torch.contiguous_format), _field(x)
         if x.numel() == 0:

@@ -18,6 +18,9 @@ class Reference:
     A backend is a subclass that overrides what it does faster: the cycles are made of the other functions.
     """
 
+    #: Whether whole runs of conjugate gradients are compiled.
+    has_conjugate_gradients: bool = False
+
     def stencil(self, taps: Taps, data: Tensor, x: Tensor) -> Tensor:
         """The product with the stencil that has the coefficients ``data (batch, parts, *grid)``."""
         y = torch.zeros_like(x)

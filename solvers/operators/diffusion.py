@@ -82,6 +82,8 @@ class DiffusionOperator(LinearOperator):
         self.alignment = alignment
         self.grid, self._batch_shape = self._check()
         self._kept = Kept(*self.parameters())
+        #: The kernel found last, shared by all operators that `replace` makes of this one.
+        self._last: list[DiffusionKernel] = []
 
     @classmethod
     def from_stencil(cls, stencil: StencilOperator, alignment: str | None = None) -> DiffusionOperator:
@@ -158,7 +160,9 @@ class DiffusionOperator(LinearOperator):
     def replace(self, parameters: tuple[Tensor, ...]) -> DiffusionOperator:
         d = len(self.grid)
         reaction = parameters[d] if len(parameters) > d else None
-        return DiffusionOperator(parameters[:d], reaction, self.periodic, self.alignment)
+        new = DiffusionOperator(parameters[:d], reaction, self.periodic, self.alignment)
+        new._last = self._last
+        return new
 
     def pullback(self, left: Tensor, right: Tensor) -> tuple[Tensor, ...]:
         left, right = self._on_grid(left), self._on_grid(right)
@@ -183,7 +187,14 @@ class DiffusionOperator(LinearOperator):
 
     @property
     def _kernel(self) -> DiffusionKernel:
-        return self._kept.get("kernel", None, lambda: DiffusionKernel(self._upper(), self._held(), self.periodic))
+        return self._kept.get("kernel", None, self._found_kernel)
+
+    def _found_kernel(self) -> DiffusionKernel:
+        """The kernel, sought anew only if the walls are not those of the last operator that this one comes from."""
+        links, held = self._upper(), self._held()
+        if not (self._last and self._last[0].is_of(links, held)):
+            self._last[:] = [DiffusionKernel(links, held, self.periodic)]
+        return self._last[0]
 
     def _held(self) -> Tensor:
         """Points with a Dirichlet face or a reaction, ``(*batch, *grid)``."""

@@ -29,7 +29,7 @@ class DiffusionKernel:
     def __init__(self, links: Sequence[Tensor], held: Tensor, periodic: Sequence[bool]) -> None:
         d, grid = len(links), held.shape[held.ndim - len(links) :]
         batch, n = held.shape[: held.ndim - d], grid.numel()
-        joined = [link != 0 for link in links]
+        self.joined, self.held = joined, held = [link != 0 for link in links], held
         inner = [
             bool((flag if wraps else flag.narrow(k - d, 0, max(grid[k] - 1, 0))).all())
             for k, (flag, wraps) in enumerate(zip(joined, periodic, strict=True))
@@ -54,6 +54,14 @@ class DiffusionKernel:
             self.weight = torch.where(fixed == 0, 1 / sizes, 0)
             self.is_singular = (self.weight[self.parts] > 0).any(-1).reshape(batch)
         self.exists = bool(self.is_singular.any())
+
+    def is_of(self, links: Sequence[Tensor], held: Tensor) -> bool:
+        """Whether these links and held points have the same kernel, because they vanish at the same places."""
+        return (
+            self.held.device == held.device
+            and torch.equal(self.held, held)
+            and all(torch.equal(known, link != 0) for known, link in zip(self.joined, links, strict=True))
+        )
 
     def project(self, x: Tensor) -> Tensor:
         """X ``(*batch, n)`` without its component in the kernel; x itself if there is none."""

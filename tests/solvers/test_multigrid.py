@@ -40,6 +40,30 @@ def test_preconditioner_is_symmetric_positive_definite(grid, boundary, smoother)
     assert ((left - right).abs() <= 1e-12 * size).all()
 
 
+ROUGH = {
+    "odd cells": lambda: diffusion((33, 17), (2,)),
+    "odd vertices": lambda: poisson_operator((30, 11), "vertex"),
+    "Neumann, odd": lambda: diffusion((9, 21), (2,), "neumann"),
+    "long cells": lambda: finite_volume_operator(torch.rand(24, 40, dtype=torch.float64) + 0.5, (1.0, 30.0)),
+    "obstacles": lambda: fluid_around_discs(48, 0)[0],
+    "contrast": lambda: finite_volume_operator(10 ** (6 * normal(20, 20).sigmoid()), (1.0, 1.0)),
+    "3-D, one axis weak": lambda: finite_volume_operator(torch.ones(9, 10, 12, dtype=torch.float64), (1.0, 1.0, 20.0)),
+}
+
+
+@pytest.mark.parametrize("smoother", SMOOTHERS, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("case", ROUGH)
+def test_preconditioner_is_symmetric_positive_definite_on_rough_ground(case, smoother):
+    """⟨u, M v⟩ = ⟨M u, v⟩ and ⟨u, M u⟩ > 0, with semi-coarsening, odd grids, jumps and obstacles."""
+    A = ROUGH[case]()
+    M = GeometricMultigrid(smoother=smoother).setup(A)
+    u, v = (A.project(normal(*A.batch_shape, A.shape[0], seed=seed)) for seed in (0, 1))
+    left, right = (u * M(v)).sum(-1), (M(u) * v).sum(-1)
+    scale = ((u * M(u)).sum(-1) * (v * M(v)).sum(-1)).sqrt()
+    assert ((u * M(u)).sum(-1) > 0).all()
+    assert ((left - right).abs() <= 1e-11 * scale).all()
+
+
 @pytest.mark.parametrize("hierarchy", [torch.float64, torch.float32], ids=str)
 def test_the_compiled_iteration_is_conjugate_gradients(hierarchy):
     """Same steps, same solution as the plain loop over the batch."""
