@@ -1,7 +1,6 @@
 """Compiled products with sparse matrices, and conjugate gradients on them: Numba, one system at a time.
 
-As in `solvers.kernels.loops` the functions release the lock, and nothing is imported from another file of loops,
-because Numba's cache would not notice changes there.
+As in `solvers.kernels.loops` the functions release the lock.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -14,10 +13,14 @@ import numba
 import numpy as np
 
 from solvers.kernels.packing import Systems
+from solvers.kernels.vector_loops import step, turn, verdict
 
-__all__ = ["conjugate_gradients_batch", "product_batch"]
+__all__ = ["PARTS", "conjugate_gradients_batch", "product_batch"]
 
 Array = np.ndarray[Any, Any]
+
+#: A digest of the file whose functions are compiled into these: Numba's cache sees changes in this file alone.
+PARTS = "641333ee2aea9466"
 
 #: Rows that a thread takes at once.
 ROWS = 4096
@@ -75,14 +78,6 @@ def conjugate_gradients_batch(
 
 
 @compiled
-def turn(d: Array, r: Array, beta: float, p: Array) -> None:
-    """p = d r + beta p."""
-    beta = p.dtype.type(beta)
-    for k in range(p.size):
-        p[k] = d[k] * r[k] + beta * p[k]
-
-
-@compiled
 def product(crow: Array, col: Array, a: Array, p: Array, q: Array) -> float:
     """q = A p; returns ⟨p, q⟩."""
     total = 0.0
@@ -93,27 +88,3 @@ def product(crow: Array, col: Array, a: Array, p: Array, q: Array) -> float:
         q[i] = entry
         total += p[i] * entry
     return total
-
-
-@compiled
-def verdict(rz: float, curvature: float) -> int:
-    """Codes of `solvers.status.Status`; −1 to go on."""
-    if not (np.isfinite(rz) and np.isfinite(curvature)):
-        return 6
-    if rz <= 0:
-        return 8
-    return 3 if curvature <= 0 else -1
-
-
-@compiled
-def step(length: float, p: Array, q: Array, d: Array, x: Array, r: Array) -> tuple[float, float]:
-    """x += length p, r −= length q; returns ⟨r, d r⟩ and ⟨r, r⟩."""
-    length = p.dtype.type(length)
-    rz, rr = 0.0, 0.0
-    for k in range(p.size):
-        x[k] += length * p[k]
-        r[k] -= length * q[k]
-        square = r[k] * r[k]
-        rz += d[k] * square
-        rr += square
-    return rz, rr

@@ -16,6 +16,7 @@ import numpy as np
 from solvers.kernels.packing import Hierarchy, Nesting, Steps, Systems
 from solvers.kernels.smoothing_loops import product, residual, smooth
 from solvers.kernels.transfer_loops import gather, prolong_add, restrict
+from solvers.kernels.vector_loops import dot, verdict
 
 __all__ = [
     "PARTS",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 #: A digest of the files whose functions are compiled into these: Numba's cache sees changes in this file alone.
-PARTS = "6c91c2aa492f187f"
+PARTS = "e46efddb7fa59a25"
 
 Array = np.ndarray[Any, Any]
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
@@ -194,16 +195,6 @@ def conjugate_gradients_batch(begin: int, end: int, a: Array, h: Hierarchy, syst
 
 
 @compiled
-def verdict(rz: float, curvature: float) -> int:
-    """Codes of `solvers.status.Status`; −1 to go on."""
-    if not (np.isfinite(rz) and np.isfinite(curvature)):
-        return 6
-    if rz <= 0:
-        return 8
-    return 3 if curvature <= 0 else -1
-
-
-@compiled
 def turn(z: Array, beta: float, p: Array) -> None:
     """p = z + beta p."""
     beta = p.dtype.type(beta)
@@ -221,12 +212,3 @@ def step(length: float, p: Array, q: Array, x: Array, r: Array) -> float:
         r[k] -= length * q[k]
         total += r[k] * r[k]
     return np.sqrt(total)
-
-
-@reassociating
-def dot(u: Array, v: Array) -> float:
-    """⟨u, v⟩ of flat arrays."""
-    total = 0.0
-    for k in range(u.size):
-        total += u[k] * v[k]
-    return total

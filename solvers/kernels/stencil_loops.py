@@ -1,8 +1,7 @@
 """Compiled products with stencils, and conjugate gradients on them: Numba, one line of the grid at a time.
 
-As in `solvers.kernels.loops` the functions release the lock, and nothing is imported from another file of loops,
-because Numba's cache would not notice changes there. Indices into flat arrays are unsigned: none is tested for being
-negative, which is what lets the compiler vectorise.
+As in `solvers.kernels.loops` the functions release the lock. Indices into flat arrays are unsigned: none is tested for
+being negative, which is what lets the compiler vectorise.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -15,11 +14,15 @@ import numba
 import numpy as np
 
 from solvers.kernels.packing import PackedTaps, Systems
+from solvers.kernels.vector_loops import dot, step, turn, verdict
 
-__all__ = ["CHUNK", "conjugate_gradients_batch", "product_batch"]
+__all__ = ["CHUNK", "PARTS", "conjugate_gradients_batch", "product_batch"]
 
 Array = np.ndarray[Any, Any]
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc"}, error_model="numpy")
+
+#: A digest of the file whose functions are compiled into these: Numba's cache sees changes in this file alone.
+PARTS = "641333ee2aea9466"
 
 #: Points that are computed at once: they, and what they are made of, fit into the first-level cache.
 CHUNK = 2048
@@ -62,8 +65,8 @@ def block_product(taps: PackedTaps, c: Array, x: Array, i: int, block: int, out:
                 continue
             i_there %= n0
         # A periodic line is covered by two windows: the step itself, and the step around the line.
-        for turn in range(2 if taps.periodic[2] else 1):
-            shift = step % n2 - turn * n2 if taps.periodic[2] else step
+        for window in range(2 if taps.periodic[2] else 1):
+            shift = step % n2 - window * n2 if taps.periodic[2] else step
             low, high = max(first, -shift), min(last, n2 - shift)
             if low >= high:
                 continue
@@ -131,54 +134,3 @@ def product(taps: PackedTaps, c: Array, p: Array, q: Array) -> float:
             block_product(taps, c, p, i, block, q)
         total += dot(p[i].reshape(-1), q[i].reshape(-1))
     return total
-
-
-@compiled
-def dot(u: Array, v: Array) -> float:
-    """⟨u, v⟩ of flat arrays."""
-    total = 0.0
-    for k in range(u.size):
-        total += u[k] * v[k]
-    return total
-
-
-@compiled
-def turn(d: Array, r: Array, beta: float, p: Array) -> None:
-    """p = d r + beta p."""
-    beta = p.dtype.type(beta)
-    if d.size == 1:
-        for k in range(p.size):
-            p[k] = d[0] * r[k] + beta * p[k]
-    else:
-        for k in range(p.size):
-            p[k] = d[k] * r[k] + beta * p[k]
-
-
-@compiled
-def step(length: float, p: Array, q: Array, d: Array, x: Array, r: Array) -> tuple[float, float]:
-    """x += length p, r −= length q; returns ⟨r, d r⟩ and ⟨r, r⟩."""
-    length = p.dtype.type(length)
-    rz, rr = 0.0, 0.0
-    if d.size == 1:
-        for k in range(p.size):
-            x[k] += length * p[k]
-            r[k] -= length * q[k]
-            rr += r[k] * r[k]
-        return d[0] * rr, rr
-    for k in range(p.size):
-        x[k] += length * p[k]
-        r[k] -= length * q[k]
-        square = r[k] * r[k]
-        rz += d[k] * square
-        rr += square
-    return rz, rr
-
-
-@compiled
-def verdict(rz: float, curvature: float) -> int:
-    """Codes of `solvers.status.Status`; −1 to go on."""
-    if not (np.isfinite(rz) and np.isfinite(curvature)):
-        return 6
-    if rz <= 0:
-        return 8
-    return 3 if curvature <= 0 else -1

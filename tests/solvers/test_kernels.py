@@ -1,6 +1,7 @@
 """Inner loops: the reference is the mathematics, the compiled loops equal the reference."""
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 import kernel_cases
@@ -12,7 +13,7 @@ from kernel_cases import GRIDS, assert_equal
 from solver_cases import normal
 
 from solvers import CG, GeometricMultigrid, StencilOperator, linear_solve, poisson_operator, use_backend
-from solvers.kernels import Reference, Taps, kernels_for, loops, smoothing_loops, transfer_loops
+from solvers.kernels import Reference, Taps, kernels_for
 from solvers.kernels.cpu import CPU
 from solvers.kernels.stencil_loops import CHUNK
 from solvers.kernels.threads import over_batch
@@ -150,11 +151,20 @@ def test_transformed_functions_run_on_the_reference():
     torch.testing.assert_close(torch.func.vmap(lambda v: A._mv(v))(x), A.mv(x))
 
 
-def test_cached_loops_know_their_parts():
-    """Numba's cache does not see changes in imported files: a change there must be one of `loops`, too."""
-    parts = (Path(module.__file__).read_bytes() for module in (smoothing_loops, transfer_loops))
+PARTS = {
+    "loops": ["smoothing_loops", "transfer_loops", "vector_loops"],
+    "stencil_loops": ["vector_loops"],
+    "csr_loops": ["vector_loops"],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_cached_loops_know_their_parts(name):
+    """Numba's cache does not see changes in imported files: a change there must be one of the importing file, too."""
+    loops = import_module(f"solvers.kernels.{name}")
+    parts = (Path(loops.__file__).with_name(f"{part}.py").read_bytes() for part in PARTS[name])
     digest = hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-    assert digest == loops.PARTS, f"set PARTS in solvers/kernels/loops.py to {digest!r}"
+    assert digest == loops.PARTS, f"set PARTS in solvers/kernels/{name}.py to {digest!r}"
 
 
 def test_the_hierarchy_is_packed_once():
