@@ -105,6 +105,8 @@ def subset(mesh: Mesh, cells: dict[str, ArrayLike]) -> tuple[Mesh, Array]:
     MeshError
         A type or a cell number that is not in the mesh.
     """
+    if not isinstance(cells, dict):
+        raise MeshError(f"subset of {cells!r}: expected {{type: cell numbers}}, such as mesh.cell_sets[name].")
     chosen = {}
     for kind, wanted in cells.items():
         count = len(mesh.block(kind))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meshes.errors import MeshError
 from meshes.mesh import Mesh
 
 __all__ = ["manifest_of", "mesh_of_manifest"]
@@ -22,16 +23,18 @@ _NUMBERS = ("cells", "node_sets", "cell_sets", "facet_sets")
 def manifest_of(mesh: Mesh, store: Callable[[Array], str]) -> dict[str, Any]:
     """Store every array of a mesh; returns their places. Node numbers take four bytes where these are enough."""
 
-    def kept(part: str, values: Array) -> str:
+    def kept(part: str, name: str, values: Array) -> str:
+        if values.dtype.kind not in "biufc":
+            raise MeshError(f"{part} {name!r} of dtype {values.dtype}: expected numbers or truth values; leave it out.")
         small = part in _NUMBERS and max(len(mesh.points), *(len(v) for v in mesh.cells.values()), 0) < 2**31
         return store(values.astype(np.int32) if small else values)
 
     places: dict[str, Any] = {"points": store(mesh.points)}
     for part in _FLAT:
-        places[part] = {name: kept(part, values) for name, values in getattr(mesh, part).items()}
+        places[part] = {name: kept(part, name, values) for name, values in getattr(mesh, part).items()}
     for part in _NESTED:
         places[part] = {
-            name: {kind: kept(part, values) for kind, values in blocks.items()}
+            name: {kind: kept(part, name, values) for kind, values in blocks.items()}
             for name, blocks in getattr(mesh, part).items()
         }
     return places

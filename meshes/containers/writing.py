@@ -46,6 +46,8 @@ def write_meshes(
     >>> open_meshes("set.h5")[1].points[:, 0]
     array([0., 2.])
     """
+    if isinstance(meshes, Mesh):
+        raise MeshError("a single mesh: expected several, or a list of one, [mesh].")
     with mesh_set_writer(path, units, compression) as writer:
         for mesh in meshes:
             writer.append(mesh)
@@ -103,7 +105,15 @@ class MeshSetWriter:
         return len(self._manifests)
 
     def append(self, mesh: Mesh) -> None:
-        """Add a mesh. Those of its global data that are single numbers become a row of the table of scalars."""
+        """Add a mesh. Those of its global data that are single numbers become a row of the table of scalars.
+
+        Raises
+        ------
+        MeshError
+            It is none, or holds something else than numbers.
+        """
+        if not isinstance(mesh, Mesh):
+            raise MeshError(f"number {len(self)} is a {type(mesh).__name__}: expected a Mesh.")
         places = manifest_of(mesh, lambda values: store_array(self._arrays, values, self._compression))
         self._manifests.append(json.dumps(places, separators=(",", ":")).encode())
         self._scalars.append({name: float(v.flat[0]) for name, v in mesh.global_data.items() if _is_scalar(v)})

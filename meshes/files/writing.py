@@ -91,8 +91,9 @@ def _write_checked(path: Path, temporary: Path, mesh: Mesh, form: MeshFormat) ->
 
 def _warn(path: Path, form: MeshFormat, lost: tuple[str, ...]) -> None:
     if lost:
+        remedy = "" if form.name in ("vtu", "vtk") else " A .vtu file holds all but complex numbers, flags and text."
         warnings.warn(
-            f"{path}: {form.name} does not hold everything: {'; '.join(lost)}. A .vtu file does.",
+            f"{path}: {form.name} does not hold everything: {'; '.join(lost)}.{remedy}",
             MeshFileWarning,
             stacklevel=4,
         )

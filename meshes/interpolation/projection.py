@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from meshes.errors import MeshError
@@ -143,6 +144,12 @@ def projection_by_points(
     exact, _, measure = cell_quadrature(on, _MASS_DEGREE)
     shape = interpolation_matrix(on, exact)
     mass = shape.T @ diags_array(measure) @ shape
+    orphans = np.flatnonzero(mass.diagonal() == 0)
+    if len(orphans):
+        raise MeshError(
+            f"{len(orphans)} points of the target that no cell uses, such as {orphans[0]}: nothing can be projected to "
+            "them; remove them with meshes.repair_mesh."
+        )
     # Symmetric by mathematics, and by rounding too when the halves are averaged.
     return L2Projection(CSROperator.from_scipy(0.5 * (mass + mass.T), tags={"spd"}), CSROperator.from_scipy(load))
 

@@ -210,3 +210,16 @@ def test_absurd_sizes_are_refused_before_they_are_read(tmp_path):
                 file["arrays"][name] = h5py.ExternalLink("other.h5", "x")
         with pytest.raises(MeshFileError, match="announces .* values" if replacement == "huge" else "no array"):
             open_meshes(path)[0]
+
+
+def test_what_is_no_set_of_meshes_is_named(tmp_path):
+    mesh = Mesh([[0.0], [1.0]], {"line": [[0, 1]]})
+    text = Mesh(mesh.points, mesh.cells, global_data={"material": np.array("steel")})
+    for content, words in [
+        (mesh, r"a list of one, \[mesh\]"),
+        ([mesh, 1], "number 1 is a int: expected a Mesh"),
+        ([text], "global_data 'material' of dtype <U5"),
+    ]:
+        with pytest.raises(MeshError, match=words):
+            write_meshes(tmp_path / "a.h5", content)
+        assert not (tmp_path / "a.h5").exists()

@@ -6,6 +6,7 @@ import torch
 from interpolation_meshes import LINEAR, unit_cube
 
 from meshes import Mesh, MeshError, cell_volumes
+from meshes.generate import structured_grid, to_simplices
 from meshes.interpolation import (
     Blank,
     CellLocator,
@@ -152,3 +153,15 @@ def test_intersections_need_triangles_on_one_domain():
         intersection_projection(mesh, mesh.with_points(2 * mesh.points))
     half = intersection_projection(mesh, mesh.with_points(2 * mesh.points), uncovered=0.8)
     assert float(half.load.values.sum()) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_projections_refuse_what_they_cannot_reach():
+    """Target cells beyond the source, whichever mesh the quadrature is on; target points without a cell."""
+    axis = np.linspace(0, 1, 6)
+    small, large = (to_simplices(structured_grid(k * axis - (k > 1), k * axis - (k > 1))) for k in (1, 3))
+    for projection in (l2_projection, conservative_projection):
+        with pytest.raises(MeshError, match=r"no cell|outside"):
+            projection(small, large)
+    orphaned = Mesh(np.vstack([small.points, [[0.5, 0.55]]]), small.cells)
+    with pytest.raises(MeshError, match=r"1 points of the target that no cell uses, such as 36: .*repair_mesh"):
+        l2_projection(small, orphaned)
