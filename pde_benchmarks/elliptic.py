@@ -7,27 +7,28 @@ cheap first guesses follow from multigrid.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
+from pde_benchmarks.guessed import GuessedProblem
+from pde_benchmarks.problem import Batch, FieldSpec, Grid
 from solvers import CG, DiffusionOperator, GeometricMultigrid, MultigridHierarchy, linear_solve
 
-__all__ = ["GUESSES", "EllipticProblem"]
-
-GUESSES = ("coarse", "fmg")
+__all__ = ["EllipticProblem"]
 
 REFERENCE_RTOL = 1e-10
 SAMPLES_AT_ONCE = 32
 CORRECTION_CYCLES = 2
 
 
-class EllipticProblem(Problem):
+class EllipticProblem(GuessedProblem):
     """A(a) u = f with a symmetric positive definite A known for every input, one scalar output field on a grid."""
+
+    guesses: ClassVar[tuple[str, ...]] = ("coarse", "fmg")
 
     @abstractmethod
     def operator(self, inputs: Batch) -> DiffusionOperator:
@@ -98,13 +99,20 @@ class EllipticProblem(Problem):
 
     @torch.no_grad()
     def first_guess(self, inputs: Batch, kind: str) -> Batch:
-        """A cheap solution: ``coarse`` (on a grid four times coarser) or ``fmg`` (one full-multigrid pass)."""
+        """A cheap solution: ``coarse`` (on a grid four times coarser) or ``fmg`` (one full-multigrid pass).
+
+        No derivatives pass through it.
+        """
         match kind:
             case "coarse":
                 return self._coarse_solution(inputs, ratio=4)
             case "fmg":
                 return self.full_multigrid(inputs)
-        raise ProblemError(f"first guess {kind!r} is unknown: use one of {', '.join(GUESSES)}.")
+        raise ProblemError(f"first guess {kind!r} is unknown: use one of {', '.join(self.guesses)}.")
+
+    def hints(self, inputs: Batch, guess: Batch) -> Batch:
+        """The scaled residual of the guess."""
+        return Batch({"scaled_residual": self.scaled_residual(inputs, guess)[self.output.name]})
 
     @torch.no_grad()
     def full_multigrid(self, inputs: Batch, extra_cycles: int = 0) -> Batch:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
-from pde_benchmarks.problem import Grid, axis_points
+from pde_benchmarks.grid import axis_points
+from pde_benchmarks.problem import Grid
 
 __all__ = ["inject", "interpolate", "mean_of_blocks", "refinement_ratio"]
 
@@ -62,8 +63,8 @@ def mean_of_blocks(field: Tensor, ratio: int, geometric: bool = False) -> Tensor
 def interpolate(field: Tensor, source: Grid, target: Grid) -> Tensor:
     """Cubic-spline interpolation from ``source`` points to ``target`` points.
 
-    The boundary value of a Dirichlet axis is a node of the spline at its true place (0 and 1), a Neumann axis is
-    continued evenly, a periodic one periodically, so that the order does not drop at the sides.
+    The boundary value of a Dirichlet side is a node of the spline at its true place (0 or 1), beyond a Neumann side the
+    field is continued evenly, on a periodic axis periodically, so that the order does not drop at the sides.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def interpolate(field: Tensor, source: Grid, target: Grid) -> Tensor:
     """
     for axis in range(source.dim):
         matrix = spline_matrix(
-            source.shape[axis], source.alignment, source.boundary[axis], target.shape[axis], target.alignment
+            source.shape[axis], source.alignment, source.sides[axis], target.shape[axis], target.alignment
         )
         moved = torch.tensordot(field, matrix.to(field), dims=([axis + 2], [1]))
         field = torch.movedim(moved, -1, axis + 2)
@@ -85,20 +86,26 @@ def interpolate(field: Tensor, source: Grid, target: Grid) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def spline_matrix(source: int, source_alignment: str, boundary: str, target: int, target_alignment: str) -> Tensor:
+def spline_matrix(
+    source: int, source_alignment: str, sides: tuple[str, str], target: int, target_alignment: str
+) -> Tensor:
     """Matrix ``(target, source)``, float64, of the cubic spline through the source points read at the target points."""
     from scipy.interpolate import CubicSpline
 
-    nodes = axis_points(source, source_alignment).numpy()
-    values = np.eye(source)
-    match boundary:
-        case "dirichlet":
-            nodes, values = _with_zero_ends(nodes, values)
-        case "neumann":
-            nodes, values = _continued(nodes, values, lambda x: (-x, 2 - x))
-        case "periodic":
-            nodes, values = _continued(nodes, values, lambda x: (x - 1, x + 1))
-    return torch.from_numpy(CubicSpline(nodes, values, axis=0)(axis_points(target, target_alignment).numpy()))
+    nodes, values = axis_points(source, source_alignment).numpy(), np.eye(source)
+    parts = [(nodes, values)]
+    for end, condition, period in ((0.0, sides[0], -1.0), (1.0, sides[1], 1.0)):
+        match condition:
+            case "dirichlet":
+                parts.append((np.array([end]), np.zeros((1, source))))
+            case "neumann":
+                parts.append((2 * end - nodes, values))
+            case "periodic":
+                parts.append((nodes + period, values))
+    every, rows = np.concatenate([part[0] for part in parts]), np.vstack([part[1] for part in parts])
+    _, first = np.unique(np.round(every, 12), return_index=True)  # a node on the side is its own image
+    spline = CubicSpline(every[first], rows[first], axis=0)
+    return torch.from_numpy(spline(axis_points(target, target_alignment).numpy()))
 
 
 def _intervals(count: int, alignment: str) -> int:
@@ -108,20 +115,3 @@ def _intervals(count: int, alignment: str) -> int:
             f"grid points of {alignment} alignment cannot be placed: say cell, vertex, interior or left."
         )
     return intervals[alignment]
-
-
-def _with_zero_ends(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    missing = [end for end in (0.0, 1.0) if not np.isclose(nodes, end).any()]
-    return _ordered(np.append(nodes, missing), np.vstack([values, np.zeros((len(missing), values.shape[1]))]))
-
-
-def _continued(nodes: np.ndarray, values: np.ndarray, images: object) -> tuple[np.ndarray, np.ndarray]:
-    below, above = images(nodes)  # type: ignore[operator]
-    every = np.concatenate([nodes, below, above])
-    _, first = np.unique(np.round(every, 12), return_index=True)
-    return _ordered(every[first], np.vstack([values, values, values])[first])
-
-
-def _ordered(nodes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(nodes)
-    return nodes[order], values[order]

@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.grid import Grid
 from pde_benchmarks.metrics import field_metrics
 
 __all__ = [
@@ -34,66 +35,6 @@ __all__ = [
     "decode_spec",
     "encode_spec",
 ]
-
-ALIGNMENTS = ("cell", "vertex", "interior", "left", "unknown")
-BOUNDARIES = ("dirichlet", "neumann", "periodic", "unknown")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A uniform grid on the unit cube.
-
-    Parameters
-    ----------
-    shape
-        Points per axis.
-    alignment
-        Where the points lie on an axis of N points: ``cell`` centres (i + 1/2)/N, ``vertex`` i/(N-1) with both ends,
-        ``interior`` vertices (i + 1)/(N + 1), ``left`` nodes i/N; ``unknown`` for data that does not tell.
-    boundary
-        Boundary condition of every axis: ``dirichlet`` (zero; the default), ``neumann``, ``periodic`` or ``unknown``.
-
-    Examples
-    --------
-    >>> Grid((4,), "left", ("periodic",)).points(0)
-    tensor([0.0000, 0.2500, 0.5000, 0.7500], dtype=torch.float64)
-    """
-
-    shape: tuple[int, ...]
-    alignment: str = "cell"
-    boundary: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.alignment not in ALIGNMENTS:
-            raise ProblemError(f"grid alignment {self.alignment!r} is unknown: use one of {', '.join(ALIGNMENTS)}.")
-        for name in self.boundary:
-            if name not in BOUNDARIES:
-                raise ProblemError(f"boundary {name!r} is unknown: use one of {', '.join(BOUNDARIES)}.")
-        if not self.boundary:
-            object.__setattr__(self, "boundary", ("dirichlet",) * len(self.shape))
-
-    @property
-    def dim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def points(self, axis: int) -> Tensor:
-        """Coordinates along ``axis``, float64, shape ``(N,)``; cell centres if the alignment is unknown."""
-        return axis_points(self.shape[axis], self.alignment)
-
-
-def axis_points(count: int, alignment: str) -> Tensor:
-    """Coordinates in [0, 1] of ``count`` points with the given alignment, float64, shape ``(count,)``."""
-    index = torch.arange(count, dtype=torch.float64)
-    match alignment:
-        case "cell" | "unknown":
-            return (index + 0.5) / count
-        case "vertex":
-            return index / max(count - 1, 1)
-        case "interior":
-            return (index + 1) / (count + 1)
-        case _:
-            return index / count
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.datasets.dataset import Dataset
-from pde_benchmarks.problem import axis_points
+from pde_benchmarks.grid import axis_points
 
 __all__ = ["alignment_of_coordinates", "alignment_of_pair", "alignment_of_sides", "boundary_of", "detect_alignment"]
 

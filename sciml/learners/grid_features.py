@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pde_benchmarks.elliptic import EllipticProblem
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem, axis_points
+from pde_benchmarks.grid import axis_points
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem
 from sciml.errors import LearnerError
 
 __all__ = ["Base", "GridFeatures", "ScaledNetwork"]

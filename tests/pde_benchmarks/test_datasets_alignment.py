@@ -16,7 +16,8 @@ from pde_benchmarks.datasets.alignment import (
     alignment_of_sides,
     boundary_of,
 )
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, RecordedProblem, axis_points
+from pde_benchmarks.grid import axis_points
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, RecordedProblem
 
 ALIGNMENTS = ("cell", "vertex", "left", "interior")
 REFINED = {"cell": 32, "vertex": 31, "left": 32, "interior": 33}

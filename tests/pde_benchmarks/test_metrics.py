@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.grid import axis_points
 from pde_benchmarks.metrics import field_metrics, h1_fourier, relative_h1, relative_l2, relative_max
-from pde_benchmarks.problem import axis_points
 
 EVERY = [relative_l2, relative_h1, h1_fourier, relative_max]
 KEYS = {"relative_l2", "relative_h1", "relative_max", "relative_l2_worst", "relative_l2_median", "left_out"}

@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 
 from pde_benchmarks.datasets import Dataset, read_dataset, read_inputs, write_dataset
 from pde_benchmarks.errors import DatasetError
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Real, RecordedProblem, axis_points
+from pde_benchmarks.grid import axis_points
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Real, RecordedProblem
 
 N = 12
 

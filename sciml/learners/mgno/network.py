@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pde_benchmarks.problem import axis_points
+from pde_benchmarks.grid import axis_points
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.schedule import Schedule
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, VCycle

@@ -1,0 +1,129 @@
+"""Evolution problems: a state that is carried from one frame to the next by the same law, again and again."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.guessed import GuessedProblem
+from pde_benchmarks.metrics import relative_l2
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, Times
+
+__all__ = ["EvolutionProblem", "OneStep"]
+
+
+class EvolutionProblem(Problem):
+    """A field on a grid at the instants ``interval, 2 interval, …``, given its initial state.
+
+    Subclasses are frozen dataclasses with the fields ``frames`` (how many instants) and ``interval`` (time between
+    two). Trajectories have the shape ``(batch, time, channel, *grid)``.
+    """
+
+    guesses: ClassVar[tuple[str, ...]] = ()
+    frames: int
+    interval: float
+
+    @property
+    @abstractmethod
+    def state(self) -> FieldSpec:
+        """The field that evolves."""
+
+    @abstractmethod
+    def advance(self, state: Tensor) -> Tensor:
+        """States ``(batch, channel, *grid)`` one interval later, by the reference solver; same dtype."""
+
+    def guess_step(self, state: Tensor, kind: str) -> Tensor:
+        """States one interval later by a cheap solver named in `guesses`; differentiable."""
+        raise ProblemError(f"{self.name}: first guess {kind!r} is unknown: this problem has {self.guesses or 'none'}.")
+
+    @property
+    def grid(self) -> Grid:
+        """Where the state lives."""
+        support = self.state.support
+        assert isinstance(support, Grid)
+        return support
+
+    @property
+    def inputs(self) -> tuple[FieldSpec, ...]:
+        """The initial state."""
+        return (dataclasses.replace(self.state, name=f"initial_{self.state.name}"),)
+
+    @property
+    def outputs(self) -> tuple[FieldSpec, ...]:
+        """The trajectory, initial state left out."""
+        instants = tuple(self.interval * (k + 1) for k in range(self.frames))
+        return (dataclasses.replace(self.state, support=Times(instants, self.grid)),)
+
+    def with_frames(self, frames: int) -> Self:
+        """The same law followed for another number of frames."""
+        return dataclasses.replace(self, frames=frames)  # type: ignore[type-var]
+
+    def solve(self, inputs: Batch) -> Batch:
+        """Reference trajectories ``(count, frames, channel, *grid)``."""
+        state = inputs[self.inputs[0].name]
+        frames = []
+        for _ in range(self.frames):
+            state = self.advance(state)
+            frames.append(state)
+        return Batch({self.state.name: torch.stack(frames, 1)})
+
+    def metrics(self, prediction: Batch, truth: Batch) -> dict[str, float]:
+        """Relative L² errors averaged over samples: of the whole trajectory, and of its first and last frame.
+
+        ``relative_l2_worst`` is the largest error of a trajectory.
+        """
+        guessed, true = prediction[self.state.name], truth[self.state.name]
+        whole = relative_l2(guessed.flatten(1, 2), true.flatten(1, 2))
+        kept = whole[~whole.isnan()]
+        return {
+            "relative_l2": kept.mean().item(),
+            "relative_l2_first_frame": relative_l2(guessed[:, 0], true[:, 0]).nanmean().item(),
+            "relative_l2_last_frame": relative_l2(guessed[:, -1], true[:, -1]).nanmean().item(),
+            "relative_l2_worst": kept.max().item() if len(kept) else float("nan"),
+            "left_out": float(len(whole) - len(kept)),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class OneStep(GuessedProblem):
+    """One step of an evolution as a problem of its own: the map from a frame to the next one."""
+
+    whole: EvolutionProblem
+    name: ClassVar[str] = "one-step"
+
+    @property
+    def guesses(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the evolution."""
+        return self.whole.guesses
+
+    @property
+    def isotropic(self) -> bool:  # type: ignore[override]
+        """That of the evolution."""
+        return self.whole.isotropic
+
+    @property
+    def inputs(self) -> tuple[FieldSpec, ...]:
+        """A frame."""
+        return self.whole.inputs
+
+    @property
+    def outputs(self) -> tuple[FieldSpec, ...]:
+        """The next frame."""
+        return (self.whole.state,)
+
+    def sample(self, count: int, generator: torch.Generator) -> Batch:
+        """Initial states."""
+        return self.whole.sample(count, generator)
+
+    def solve(self, inputs: Batch) -> Batch:
+        """One interval of the reference solver."""
+        return Batch({self.whole.state.name: self.whole.advance(inputs[self.inputs[0].name])})
+
+    def first_guess(self, inputs: Batch, kind: str) -> Batch:
+        """The evolution's cheap step."""
+        return Batch({self.whole.state.name: self.whole.guess_step(inputs[self.inputs[0].name], kind)})
