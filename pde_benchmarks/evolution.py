@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import torch
@@ -12,12 +13,12 @@ from torch import Tensor
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.metrics import relative_l2
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, Times
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Times
 
 __all__ = ["EvolutionProblem", "OneStep"]
 
 
-class EvolutionProblem(Problem):
+class EvolutionProblem(GuessedProblem):
     """A field on a grid at the instants ``interval, 2 interval, …``, given its initial state.
 
     Subclasses are frozen dataclasses with the fields ``frames`` (how many instants) and ``interval`` (time between
@@ -65,12 +66,11 @@ class EvolutionProblem(Problem):
 
     def solve(self, inputs: Batch) -> Batch:
         """Reference trajectories ``(count, frames, channel, *grid)``."""
-        state = inputs[self.inputs[0].name]
-        frames = []
-        for _ in range(self.frames):
-            state = self.advance(state)
-            frames.append(state)
-        return Batch({self.state.name: torch.stack(frames, 1)})
+        return Batch({self.state.name: self._followed(inputs, self.advance)})
+
+    def first_guess(self, inputs: Batch, kind: str) -> Batch:
+        """Trajectories of the cheap solver `guess_step`."""
+        return Batch({self.state.name: self._followed(inputs, lambda state: self.guess_step(state, kind))})
 
     def metrics(self, prediction: Batch, truth: Batch) -> dict[str, float]:
         """Relative L² errors averaged over samples: of the whole trajectory, and of its first and last frame.
@@ -88,13 +88,25 @@ class EvolutionProblem(Problem):
             "left_out": float(len(whole) - len(kept)),
         }
 
+    def _followed(self, inputs: Batch, step: Callable[[Tensor], Tensor]) -> Tensor:
+        state = inputs[self.inputs[0].name]
+        frames = []
+        for _ in range(self.frames):
+            state = step(state)
+            frames.append(state)
+        return torch.stack(frames, 1)
+
 
 @dataclasses.dataclass(frozen=True)
 class OneStep(GuessedProblem):
     """One step of an evolution as a problem of its own: the map from a frame to the next one."""
 
     whole: EvolutionProblem
-    name: ClassVar[str] = "one-step"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """That of the evolution."""
+        return self.whole.name
 
     @property
     def guesses(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -119,6 +131,10 @@ class OneStep(GuessedProblem):
     def sample(self, count: int, generator: torch.Generator) -> Batch:
         """Initial states."""
         return self.whole.sample(count, generator)
+
+    def as_inputs(self, state: torch.Tensor) -> Batch:
+        """A frame under the name of the input field."""
+        return Batch({self.inputs[0].name: state})
 
     def solve(self, inputs: Batch) -> Batch:
         """One interval of the reference solver."""

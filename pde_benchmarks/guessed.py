@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from pde_benchmarks.problem import Batch, Problem
+from pde_benchmarks.problem import Batch, FieldSpec, Problem
 
 __all__ = ["GuessedProblem"]
 
@@ -28,6 +28,11 @@ class GuessedProblem(Problem):
             If ``kind`` is not one of `guesses`.
         """
 
+    @property
+    def hint_specs(self) -> tuple[FieldSpec, ...]:
+        """The fields that `hints` gives; none by default."""
+        return ()
+
     def hints(self, inputs: Batch, guess: Batch) -> Batch:
-        """Further fields ``(count, channels, *grid)`` that tell a learner where the guess is wrong; none by default."""
+        """Fields ``(count, channels, *grid)`` that tell a learner where ``guess`` is wrong: those of `hint_specs`."""
         return Batch({})

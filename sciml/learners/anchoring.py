@@ -67,7 +67,7 @@ class Anchor:
         if self.asked.shape == self.home.shape:
             return predict(inputs)
         answer = predict(self.bring(inputs))
-        return Batch({name: self.carry_back(name, field) for name, field in answer.items()})
+        return Batch({name: self.carry_back(field) for name, field in answer.items()})
 
     def bring(self, inputs: Batch) -> Batch:
         """Inputs on the training grid.
@@ -87,8 +87,14 @@ class Anchor:
                 fields[spec.name] = _repeated(field, self.asked, self.home, -self.ratio)
         return Batch(fields)
 
-    def carry_back(self, name: str, field: torch.Tensor) -> torch.Tensor:
-        """An output field on the asked grid."""
+    def carry_back(self, field: torch.Tensor) -> torch.Tensor:
+        """An output field ``(batch, …, channel, *grid)`` on the asked grid."""
+        lead = field.shape[: field.ndim - self.home.dim]
+        field = field.reshape(-1, 1, *field.shape[field.ndim - self.home.dim :])
+        back = self._back(field)
+        return back.reshape(*lead, *back.shape[2:])
+
+    def _back(self, field: torch.Tensor) -> torch.Tensor:
         if self.ratio > 0:
             return interpolate(field, self.home, self.asked)
         if self.home.alignment == "cell":

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.evolution import OneStep
 from pde_benchmarks.grid import axis_points
+from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem
 from sciml.errors import LearnerError
 
-__all__ = ["Base", "GridFeatures", "ScaledNetwork"]
-
-Base = Literal["coarse", "fmg"]
+__all__ = ["GridFeatures", "ScaledNetwork"]
 
 
 class GridFeatures:
@@ -24,33 +23,50 @@ class GridFeatures:
     Parameters
     ----------
     base
-        None: the channels are the inputs (a positive field as its logarithm). ``coarse`` or ``fmg``: the problem's
-        first guess u_b and its scaled residual D⁻¹ (f − A u_b) are further channels, and the network predicts u − u_b.
+        None: the channels are the inputs (a positive field as its logarithm), and for one step of an evolution the
+        network's answer is added to the frame that it starts from. One of the problem's `guesses`: that first guess
+        u_b and the problem's hints on where it is wrong are further channels, and the network predicts u − u_b.
+
+    Raises
+    ------
+    LearnerError
+        If the problem cannot make this guess.
     """
 
-    def __init__(self, problem: Problem, base: Base | None) -> None:
-        if base is not None and not isinstance(problem, EllipticProblem):
+    def __init__(self, problem: Problem, base: str | None) -> None:
+        if base is not None and not isinstance(problem, GuessedProblem):
             raise LearnerError(
                 f"base={base!r} needs a problem with a known operator, and {problem.name} has none: "
                 "use a data-only learner (mgno-data), or set base=none."
             )
+        if base is not None and isinstance(problem, GuessedProblem) and base not in problem.guesses:
+            known = ", ".join(problem.guesses) or "none at all"
+            raise LearnerError(f"base={base!r}: the first guesses of {problem.name} are {known}; or set base=none.")
         self.problem, self.base = problem, base
-
-    @property
-    def channels(self) -> int:
-        """Number of channels that `__call__` makes."""
-        return sum(spec.channels for spec in self.problem.inputs) + (2 if self.base else 0)
+        self.channels = sum(spec.channels for spec in problem.inputs) + self._guessed_channels()
 
     def __call__(self, inputs: Batch) -> dict[str, Tensor]:
         """``features (count, channels, *grid)`` and, with a base, ``base (count, 1, *grid)``, in the inputs' dtype."""
         channels = [_encoded(inputs[spec.name], spec) for spec in self.problem.inputs]
         if self.base is None:
-            return {"features": torch.cat(channels, 1)}
-        assert isinstance(self.problem, EllipticProblem)
+            start = {"base": inputs[self.problem.inputs[0].name]} if isinstance(self.problem, OneStep) else {}
+            return {"features": torch.cat(channels, 1), **start}
+        assert isinstance(self.problem, GuessedProblem)
         guess = self.problem.first_guess(inputs, self.base)
-        name = self.problem.output.name
-        channels += [guess[name], self.problem.scaled_residual(inputs, guess)[name]]
-        return {"features": torch.cat(channels, 1), "base": guess[name]}
+        fields = [guess[spec.name] for spec in self.problem.outputs]
+        hints = self.problem.hints(inputs, guess)
+        return {"features": torch.cat([*channels, *fields, *hints.values()], 1), "base": torch.cat(fields, 1)}
+
+    @property
+    def has_base(self) -> bool:
+        """Whether the network's answer is added to something."""
+        return self.base is not None or isinstance(self.problem, OneStep)
+
+    def _guessed_channels(self) -> int:
+        if self.base is None:
+            return 0
+        assert isinstance(self.problem, GuessedProblem)
+        return sum(spec.channels for spec in (*self.problem.outputs, *self.problem.hint_specs))
 
 
 def _encoded(field: Tensor, spec: FieldSpec) -> Tensor:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
-from pde_benchmarks.metrics import relative_h1, relative_l2
+from pde_benchmarks.evolution import EvolutionProblem, OneStep
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
-from sciml.learners.grid_features import Base, GridFeatures, ScaledNetwork
+from sciml.learners.field_map import RollOut, field_map
+from sciml.learners.grid_features import ScaledNetwork
 from sciml.learners.memory import require_memory
-from sciml.learners.symmetries import random_symmetry
+from sciml.learners.objectives import Objective, PhysicsInformed, Supervised, Trajectories
+from sciml.learners.objectives.physics_informed import Physics
 
 if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
@@ -39,7 +42,8 @@ class GridConfig:
     Parameters
     ----------
     base
-        First guess by the problem's own equation that the network corrects: ``coarse``, ``fmg`` or None (data only).
+        First guess by the problem's own equation that the network corrects: one of the problem's `guesses` (``coarse``
+        or ``fmg`` for elliptic problems), or None (data only).
     h1_weight
         The training loss is the mean of relative L2 + ``h1_weight`` · relative H1 over the samples.
     post_cycles
@@ -47,15 +51,40 @@ class GridConfig:
         network learns what smoothing cannot mend.
     symmetry
         Transform every training batch by a random symmetry of the square, if the problem is isotropic.
+    unroll, push_forward, noise
+        For evolutions: steps that the loss is propagated through, the largest number of the network's own steps before
+        them, and noise on the frame they start from, in standard deviations of the data.
+    physics, physics_weight, labels
+        A loss by the equation itself, its weight, and how many of the training samples have labels (None: all): the
+        ``error`` norm that the equation estimates, or the ``energy``. For elliptic problems.
     """
 
-    base: Base | None = None
+    base: str | None = None
     post_cycles: int = 0
     h1_weight: float = 0.3
     symmetry: bool = True
+    unroll: int = 1
+    push_forward: int = 0
+    noise: float = 0.0
+    physics: Physics | None = None
+    physics_weight: float = 1.0
+    labels: int | None = None
 
     def __post_init__(self) -> None:
-        require_at_least(0, h1_weight=self.h1_weight, post_cycles=self.post_cycles)
+        require_at_least(
+            0,
+            h1_weight=self.h1_weight,
+            post_cycles=self.post_cycles,
+            push_forward=self.push_forward,
+            noise=self.noise,
+            physics_weight=self.physics_weight,
+            labels=self.labels,
+        )
+        require_at_least(1, unroll=self.unroll)
+        if self.labels is not None and self.physics is None:
+            raise ConfigurationError(
+                f"labels = {self.labels}: what teaches the other samples? Give physics=error or physics=energy, too."
+            )
 
 
 def require_at_least(bound: int, **values: float | None) -> None:
@@ -73,15 +102,16 @@ class GridLearner(Learner):
 
     def __init__(self, problem: Problem, config: GridConfig) -> None:
         super().__init__(problem, config)
-        self.features = GridFeatures(problem, config.base)
-        self.grid = _common_grid(problem)
+        self.fields = field_map(problem, config)
+        self._check_physics()
+        self.grid = _grid_of(self.fields.problem)
         self.check_grid(self.grid.shape)
-        outputs = sum(spec.channels for spec in problem.outputs)
-        channels = self.features.channels + self.grid.dim
+        outputs, features = self.fields.outputs, self.fields.features.channels
+        channels = features + self.grid.dim
         if config != self.config_type():  # the defaults fit anywhere
             require_memory(lambda: self.build(channels, outputs))
         network = self.build(channels, outputs)
-        self.module = ScaledNetwork(network, self.features.channels, outputs, self.grid)
+        self.module = ScaledNetwork(network, features, outputs, self.grid)
         if self.grid.dim == 2:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -94,8 +124,9 @@ class GridLearner(Learner):
 
     @classmethod
     def accepts(cls, problem: Problem) -> str | None:
-        """Fields must live on one uniform grid of one to three axes."""
-        supports = {spec.support for spec in (*problem.inputs, *problem.outputs)}
+        """Fields must live on one uniform grid of one to three axes, perhaps at several instants."""
+        whole = OneStep(problem) if isinstance(problem, EvolutionProblem) else problem
+        supports = {spec.support for spec in (*whole.inputs, *whole.outputs)}
         if not all(isinstance(support, Grid) for support in supports):
             kinds = ", ".join(sorted({type(support).__name__ for support in supports}))
             return f"it learns fields on a uniform grid, and this problem's live on {kinds}."
@@ -106,28 +137,24 @@ class GridLearner(Learner):
     def fit(self, dataset: Dataset, validation: Dataset, trainer: Trainer) -> History:
         """Train on ``dataset``; the preparation of features is charged to the budget."""
         began = time.perf_counter()
-        arrays = self._training_arrays(dataset)
-        base = arrays.get("base")
-        target = arrays["target"] if base is None else arrays["target"] - base
+        loss = self.objective(dataset.count)
         with torch.no_grad():
-            self.module.fit_statistics(arrays["features"], target, centred=base is not None)
+            arrays = loss.prepare(dataset)
+            self.module.fit_statistics(*loss.statistics(arrays), centred=self.fields.features.has_base)
         spent = time.perf_counter() - began
-        return trainer.fit(self.module, self.loss(), arrays, lambda: self._error(validation), spent=spent)
+        return trainer.fit(self.module, loss, arrays, lambda: self._error(validation), spent=spent)
 
-    def loss(self) -> Callable[[nn.Module, Mapping[str, Tensor], Generator], Tensor]:
-        """Mean over the samples of relative L2 + ``h1_weight`` · relative H1, after a random symmetry."""
-        boundary, weight = self.grid.boundary, self.config.h1_weight
-        symmetric = self.config.symmetry and self.problem.isotropic
-
-        def loss(module: nn.Module, batch: Mapping[str, Tensor], generator: Generator) -> Tensor:
-            arrays = random_symmetry(dict(batch), generator) if symmetric else dict(batch)
-            prediction = self.completed(arrays, module(arrays["features"]), self.config.post_cycles)
-            error = relative_l2(prediction, arrays["target"])
-            if weight:
-                error = error + weight * relative_h1(prediction, arrays["target"], boundary)
-            return error.nanmean()  # a sample whose truth is zero has no relative error
-
-        return loss
+    def objective(self, count: int) -> Objective:
+        """What is minimised over a data set of ``count`` samples."""
+        config = self.config
+        if isinstance(self.fields, RollOut):
+            return Trajectories(self.fields, config.h1_weight, config.unroll, config.push_forward, config.noise)
+        symmetric = config.symmetry and self.problem.isotropic
+        supervised = Supervised(self.fields, self.grid, config.h1_weight, symmetric)
+        if config.physics is None:
+            return supervised
+        labels = count if config.labels is None else config.labels
+        return PhysicsInformed(supervised, config.physics, config.physics_weight, labels)
 
     @torch.no_grad()
     def predict(self, inputs: Batch, batch_size: int = 32) -> Prediction:
@@ -136,10 +163,11 @@ class GridLearner(Learner):
         Raises
         ------
         LearnerError
-            If a field is missing, has other channels, another number of axes, or a grid that cannot be anchored.
+            If a field is missing, has other channels, another number of axes, or a grid that cannot be anchored; or if
+            a roll-out becomes NaN or infinite (the frame is named).
         """
         shape = self._checked_shape(inputs)
-        if self.config.base is not None:
+        if self._corrects_multigrid:
             # The first guess knows the asked grid and the network's correction is local: V-cycles there do the rest.
             self.check_grid(shape)
             more = 0 if shape == self.grid.shape else FOREIGN_GRID_CYCLES
@@ -153,10 +181,24 @@ class GridLearner(Learner):
         self.check_grid(self._checked_shape(inputs))
         return Prediction(self.in_batches(inputs, self.direct, batch_size))
 
+    def roll_out(self, inputs: Batch, frames: int, batch_size: int = 32) -> Prediction:
+        """Follow an evolution for another number of ``frames`` than the problem's; raises as `predict` does.
+
+        Raises
+        ------
+        LearnerError
+            If the problem is no evolution.
+        """
+        if not isinstance(self.fields, RollOut):
+            raise LearnerError(f"{self.problem.name} does not evolve in time: there is nothing to roll out.")
+        longer = copy.copy(self)
+        longer.fields = RollOut(self.fields.evolution.with_frames(frames), self.config)
+        return longer.predict(inputs, batch_size)
+
     @property
     def resolution_note(self) -> str:
         """How another resolution than the training grid's is predicted, in words."""
-        if self.config.base is None:
+        if not self._corrects_multigrid:
             return "Another grid is brought to the training grid, predicted there and interpolated back (anchoring)."
         return (
             "On another grid the first guess is made there, the network corrects it, and "
@@ -182,54 +224,42 @@ class GridLearner(Learner):
         """Predict ``batch_size`` samples at a time; outputs have the inputs' dtype and device."""
         self.module.eval()
         if inputs.count == 0:
-            (first, *_) = inputs.values()
-            return self._split(first.new_zeros((0, len(self.module.output_scale), *first.shape[2:])))
+            return self._nothing(inputs)
         parts = []
         for start in range(0, inputs.count, batch_size):
             parts.append(predict(inputs.rows(slice(start, start + batch_size))))
         return Batch({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
     def direct(self, inputs: Batch, more_cycles: int = 0) -> Batch:
-        """One pass of the network over a batch on its own grid, and the V-cycles that follow it."""
+        """The network over a batch on its own grid, and the V-cycles that follow it."""
         (first, *_) = inputs.values()
         weight = next(self.module.parameters())
-        arrays = self._arrays(inputs.to(weight.device, weight.dtype))
-        prediction = self.completed(arrays, self.module(arrays["features"]), self.config.post_cycles + more_cycles)
-        return self._split(prediction.to(first.device, first.dtype))
+        fields = self.fields.predict(self.module, inputs.to(weight.device, weight.dtype), more_cycles)
+        return fields.to(first.device, first.dtype)
 
-    def completed(self, arrays: Mapping[str, Tensor], answer: Tensor, cycles: int) -> Tensor:
-        """Add the base to the network's answer and run V-cycles of the problem's own multigrid, where it has one."""
-        if self.config.base is None:
-            return answer
-        assert isinstance(self.problem, EllipticProblem)
-        name = self.problem.output.name
-        solution = Batch({name: arrays["base"] + answer})
-        if cycles:
-            inputs = Batch({spec.name: arrays[spec.name] for spec in self.problem.inputs})
-            solution = self.problem.cycle(inputs, solution, cycles)
-        return solution[name]
+    @property
+    def _corrects_multigrid(self) -> bool:
+        return self.config.base is not None and isinstance(self.problem, EllipticProblem)
 
-    def _arrays(self, inputs: Batch) -> dict[str, Tensor]:
-        """Features; with a base also the inputs themselves, which the V-cycles need."""
-        arrays = self.features(inputs)
-        return arrays if self.config.base is None else {**arrays, **inputs}
-
-    def _training_arrays(self, dataset: Dataset) -> dict[str, Tensor]:
-        inputs = dataset.inputs.to(dtype=torch.float32)
-        rows = [self._arrays(inputs.rows(slice(i, i + 64))) for i in range(0, dataset.count, 64)]
-        arrays = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-        targets = [dataset.outputs[spec.name] for spec in self.problem.outputs]
-        return {**arrays, "target": torch.cat(targets, 1).to(torch.float32)}
+    def _check_physics(self) -> None:
+        """A loss by the equation, and V-cycles after the network, need an elliptic operator."""
+        wanted = {"physics": self.config.physics, "post_cycles": self.config.post_cycles}
+        for name, value in wanted.items():
+            if value and not isinstance(self.problem, EllipticProblem):
+                raise LearnerError(
+                    f"{name} = {value} needs a problem with a known elliptic operator, and {self.problem.name} has "
+                    f"none: set {name}={'none' if name == 'physics' else 0}."
+                )
 
     def _error(self, validation: Dataset) -> float:
         return self.problem.metrics(self.predict(validation.inputs).mean, validation.outputs)["relative_l2"]
 
-    def _split(self, values: Tensor) -> Batch:
-        fields, start = {}, 0
-        for spec in self.problem.outputs:
-            fields[spec.name] = values[:, start : start + spec.channels]
-            start += spec.channels
-        return Batch(fields)
+    def _nothing(self, inputs: Batch) -> Batch:
+        """Outputs of no samples."""
+        (first, *_) = inputs.values()
+        times = (self.fields.evolution.frames,) if isinstance(self.fields, RollOut) else ()
+        shapes = {spec.name: (0, *times, spec.channels, *first.shape[2:]) for spec in self.problem.outputs}
+        return Batch({name: first.new_zeros(shape) for name, shape in shapes.items()})
 
     def _checked_shape(self, inputs: Batch) -> tuple[int, ...]:
         shapes = set()
@@ -243,7 +273,7 @@ class GridLearner(Learner):
         return shapes.pop()
 
 
-def _common_grid(problem: Problem) -> Grid:
+def _grid_of(problem: Problem) -> Grid:
     support = problem.outputs[0].support
     assert isinstance(support, Grid)  # accepts() saw to it
     return support

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -12,6 +14,8 @@ from torch import nn
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
 from pde_benchmarks.registry import problem_types
 from sciml.learner import Learner, Prediction, learner_types
+
+sys.path.append(str(Path(__file__).parent))  # the tests of this folder import `evolutions`
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,13 @@ def test_the_loss_trains_through_the_v_cycles():
     """Gradient of a loss after two V-cycles equals its finite difference along a random direction of the weights."""
     data = darcy_data(8, 2)
     learner = MgNO.from_problem(data.problem, MgNOConfig(channels=2, layers=1, patch=1, levels="11 20", symmetry=False))
-    arrays = learner._training_arrays(data)
-    learner.module.fit_statistics(arrays["features"], arrays["target"] - arrays["base"], centred=True)
+    loss = learner.objective(data.count)
+    arrays = loss.prepare(data)
+    learner.module.fit_statistics(*loss.statistics(arrays), centred=True)
     learner.module.double()
     arrays = {name: array.double() for name, array in arrays.items()}
     weight = learner.module.network.readout.weight
-    loss, generator = learner.loss(), torch.Generator()
+    generator = torch.Generator()
     (gradient,) = torch.autograd.grad(loss(learner.module, arrays, generator), weight)
     direction = torch.randn(weight.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     values = []
@@ -215,6 +216,6 @@ def test_symmetries_act_on_all_fields_alike_and_form_the_group(dim):
 
 def test_two_valued_inputs_become_plus_and_minus_one():
     learner, data = fitted(DataMgNO)
-    features = learner.features(data.inputs)["features"]
+    features = learner.fields.features(data.inputs)["features"]
     standard = (features - learner.module.shift) / learner.module.scale
     torch.testing.assert_close(standard.abs(), torch.ones_like(standard), rtol=0, atol=1e-6)

@@ -41,7 +41,7 @@ def networks(record: Record, quick: bool, device: str) -> None:
         steps = {}
         for name, (kind, config) in plans.items():
             learner = kind.from_problem(Darcy(resolution=size), config)
-            features = torch.randn(BATCH, learner.features.channels, size, size, device=device)
+            features = torch.randn(BATCH, learner.fields.features.channels, size, size, device=device)
             learner.module.to(device)
             steps[name] = (learner, _step(learner.module, features), features)
         rounds = interleaved({name: step for name, (_, step, _) in steps.items()}, repeats=3 if quick else 7)

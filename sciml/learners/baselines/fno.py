@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from torch import nn
 
 from sciml.errors import ConfigurationError
-from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 
 __all__ = ["FNO", "FNOConfig"]
@@ -27,7 +26,7 @@ class FNOConfig(GridConfig):
         Width, Fourier modes kept per axis, depth.
     """
 
-    base: Base | None = None
+    base: str | None = None
     channels: int = 24
     modes: int = 8
     layers: int = 4

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import ConfigurationError
-from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, TRANSPOSED
 from sciml.learners.padded import Padded
@@ -30,7 +29,7 @@ class UNetConfig(GridConfig):
         Width on the finest level; it doubles on each of the ``depth`` coarser ones.
     """
 
-    base: Base | None = None
+    base: str | None = None
     channels: int = 16
     depth: int = 3
 

@@ -9,7 +9,6 @@ from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
-from sciml.learners.grid_features import Base
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
@@ -41,7 +40,7 @@ class MgNOConfig(GridConfig):
         ``exact`` refuses grids that the levels cannot halve; ``pad`` continues the fields to the next size and crops.
     """
 
-    base: Base | None = "fmg"
+    base: str | None = "fmg"
     post_cycles: int = 2
     channels: int = 24
     layers: int = 3
@@ -63,7 +62,7 @@ class MgNOConfig(GridConfig):
 class DataMgNOConfig(MgNOConfig):
     """MgNO from data alone, for budgets of minutes (patch stem, zero padding: faster, hence better)."""
 
-    base: Base | None = None
+    base: str | None = None
     post_cycles: int = 0
     channels: int = 32
     layers: int = 4
@@ -77,7 +76,7 @@ class DataMgNOConfig(MgNOConfig):
 class PublishedMgNOConfig(MgNOConfig):
     """The layout of the paper's runs: no patch stem, zero padding, constant biases."""
 
-    base: Base | None = None
+    base: str | None = None
     post_cycles: int = 0
     h1_weight: float = 1.0
     symmetry: bool = False
