@@ -153,6 +153,7 @@ def _load_or_make(parts: Path, problem: Problem, seed: int, index: int, count: i
     except (FileNotFoundError, SafetensorError):
         inputs = problem.sample(count, chunk_generator(seed, index))
         outputs = problem.solve(inputs)
+        inputs = Batch({spec.name: inputs[spec.name] for spec in problem.inputs})  # not what only the solver looks at
     Dataset(problem, inputs, outputs, f"{problem.name}, chunk {index} of seed {seed}").check()
     arrays = {f"{side}/{name}": a for side, batch in enumerate((inputs, outputs)) for name, a in batch.items()}
     with replacing(part) as temporary:
