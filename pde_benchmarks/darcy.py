@@ -57,6 +57,7 @@ class Darcy(EllipticProblem):
     factors: int = 5
     name: ClassVar[str] = "darcy"
     isotropic: ClassVar[bool] = True
+    tests_finer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.law not in ("smooth", "rough", "multiscale"):

@@ -159,11 +159,15 @@ class Problem(ABC):
     """A PDE problem: a law of random inputs, a reference solver and the discrete equation itself.
 
     Subclasses are frozen dataclasses of physical parameters, so that ``dataclasses.asdict`` is their configuration.
-    ``isotropic`` says that a rotated or mirrored input has the rotated or mirrored output.
+    ``isotropic`` says that a rotated or mirrored input has the rotated or mirrored output; ``usual_samples`` are the
+    numbers of training and test samples that an experiment generates unless told otherwise; ``tests_finer`` says that
+    it also tests on the grid of twice the ``resolution``, which ``at_resolution`` gives.
     """
 
     name: ClassVar[str]
     isotropic: ClassVar[bool] = False
+    usual_samples: ClassVar[tuple[int, int]] = (1024, 200)
+    tests_finer: ClassVar[bool] = False
 
     @property
     @abstractmethod

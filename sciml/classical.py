@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.evolution import EvolutionProblem
+from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.problem import Batch, Problem
 
 __all__ = ["ClassicalRow", "best_in_time", "classical_rows", "left_out", "seconds_per_sample", "verdict"]
@@ -28,7 +31,10 @@ class ClassicalRow:
 
 
 def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seconds: float) -> list[ClassicalRow]:
-    """Mean field, a coarse-grid solve, full multigrid, and further V-cycles up to the learner's time per sample.
+    """Mean field, then what the equation gives without learning, up to the learner's time per sample.
+
+    For elliptic problems that is a coarse-grid solve, full multigrid and further V-cycles; for others their first
+    guesses; for evolutions also the initial state, standing still.
 
     Parameters
     ----------
@@ -38,8 +44,10 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
         The learner's prediction time per sample; one row beyond it is kept, at least two cycles and at most twelve.
     """
     rows = [_row("mean of the training fields", lambda inputs: _mean_field(train, inputs), test)]
+    if isinstance(problem, EvolutionProblem):
+        rows.append(_row("the initial state, standing still", lambda inputs: _standing(problem, inputs), test))
     if not isinstance(problem, EllipticProblem):
-        return rows
+        return rows + (_guess_rows(problem, test) if isinstance(problem, GuessedProblem) else [])
     if not left_out(problem, test):
         rows.append(
             _row("coarse grid (n/4), solved exactly", lambda inputs: problem.first_guess(inputs, "coarse"), test)
@@ -76,7 +84,7 @@ def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: flo
         return (
             f"Without learning, {best.name} reaches {error:.2e} in {milliseconds:.2f} ms per sample: "
             f"at least as accurate as the learner ({learner_error:.2e} in {learner_seconds * 1e3:.2f} ms). "
-            "Where the equation is known and this cheap to solve, use multigrid."
+            "Where the equation is known and this cheap to solve, learning is not needed."
         )
     return (
         f"The best method without learning in the same time, {best.name}, reaches {error:.2e} in {milliseconds:.2f} "
@@ -114,6 +122,18 @@ def _mean_field(train: Dataset, inputs: Batch) -> Batch:
             for name, field in train.outputs.items()
         }
     )
+
+
+def _guess_rows(problem: GuessedProblem, test: Dataset) -> list[ClassicalRow]:
+    return [
+        _row(f"first guess: {kind.replace('_', ' ')}", partial(problem.first_guess, kind=kind), test)
+        for kind in problem.guesses
+    ]
+
+
+def _standing(problem: EvolutionProblem, inputs: Batch) -> Batch:
+    state = inputs[problem.inputs[0].name][:, None]
+    return Batch({problem.state.name: state.expand(-1, problem.frames, *state.shape[2:])})
 
 
 def _cycles_name(cycles: int) -> str:

@@ -20,8 +20,12 @@ def compare(
     seeds: Annotated[int, typer.Option(help="how many seeds: 0, 1, …")] = 3,
     budget: Annotated[str, typer.Option(help="training time of every learner and seed, e.g. 60s or 2min")] = "120s",
     steps: Annotated[int | None, typer.Option(help="training steps instead of a budget (deterministic)")] = None,
-    samples: Annotated[int, typer.Option(help="training samples")] = 1024,
-    test_samples: Annotated[int, typer.Option(help="test samples")] = 200,
+    samples: Annotated[
+        int | None, typer.Option(help="training samples", show_default="1024, fewer of dear ones")
+    ] = None,
+    test_samples: Annotated[
+        int | None, typer.Option(help="test samples", show_default="200, fewer of dear ones")
+    ] = None,
     problem_settings: Annotated[
         Settings, typer.Option("--problem-set", help="key=value of the problem; repeatable")
     ] = None,

@@ -30,8 +30,12 @@ def run(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="training steps instead of a budget (deterministic)")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of weights and batches", show_default="0")] = None,
-    samples: Annotated[int | None, typer.Option(help="training samples to generate", show_default="1024")] = None,
-    test_samples: Annotated[int | None, typer.Option(help="test samples to generate", show_default="200")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="training samples to generate", show_default="1024, fewer of dear ones")
+    ] = None,
+    test_samples: Annotated[
+        int | None, typer.Option(help="test samples to generate", show_default="200, fewer of dear ones")
+    ] = None,
     baselines: Annotated[
         str | None,
         typer.Option(

@@ -185,7 +185,7 @@ def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list
         rows.append([name, *(_with_spread(values[key]) if key in values else None for key in keys)])
     without = list(result["without_learning"].items())
     for label, values in brief_rows(without) if brief else without:
-        numbers = (values["relative_l2"], values["relative_h1"], 0, 0, values["predict_ms_per_sample"])
+        numbers = (values["relative_l2"], values.get("relative_h1"), 0, 0, values["predict_ms_per_sample"])
         rows.append([label, *numbers, *[None] * len(further)])
     return rows
 

@@ -80,19 +80,20 @@ def generated(experiment: Experiment, watcher: Watcher) -> ExperimentData:
     """Training, validation and test samples of the experiment's problem, from the cache where they are there."""
     assert experiment.problem is not None  # Experiment saw to it
     problem = build_problem(experiment.problem, experiment.problem_settings)
-    count = experiment.test_samples
+    usual, usual_tests = problem.usual_samples
+    samples, count = experiment.samples or usual, experiment.test_samples or usual_tests
     jobs = {
-        "training": (problem, experiment.samples, TRAINING_SEED),
-        "validation": (problem, min(VALIDATION_SAMPLES, experiment.samples), VALIDATION_SEED),
+        "training": (problem, samples, TRAINING_SEED),
+        "validation": (problem, max(1, min(VALIDATION_SAMPLES, samples // 4)), VALIDATION_SEED),
         TEST: (problem, count, TEST_SEED),
     }
     finer = _finer(problem)
     if finer is not None:
         jobs[FINER] = (finer, count, TEST_SEED)
     sets = {}
-    for name, (law, samples, seed) in jobs.items():
-        with watcher.bar(f"{problem.name}: {counted(samples, name.replace('_', '-') + ' sample')}") as advance:
-            sets[name] = cached(law, samples, seed, progress=partial(_advance, advance))
+    for name, (law, wanted, seed) in jobs.items():
+        with watcher.bar(f"{problem.name}: {counted(wanted, name.replace('_', '-') + ' sample')}") as advance:
+            sets[name] = cached(law, wanted, seed, progress=partial(_advance, advance))
     train, validation = sets.pop("training"), sets.pop("validation")
     return ExperimentData(problem, train, validation, sets)
 
@@ -215,10 +216,8 @@ def _advance(advance: Advance, done: int, wanted: int) -> None:
 
 
 def _finer(problem: Problem) -> Problem | None:
-    """The same problem at twice the resolution, where it offers one."""
-    at_resolution = getattr(problem, "at_resolution", None)
-    resolution = getattr(problem, "resolution", None)
-    if at_resolution is None or resolution is None:
+    """The same problem at twice the resolution, where it is to be tested there."""
+    if not problem.tests_finer:
         return None
-    finer: Problem = at_resolution(2 * resolution)
+    finer: Problem = problem.at_resolution(2 * problem.resolution)  # type: ignore[attr-defined]
     return finer

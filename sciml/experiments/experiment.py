@@ -45,7 +45,7 @@ class Experiment:
     seed
         Seed of weights, batches and augmentation. The data does not depend on it.
     samples, test_samples
-        How many samples of the problem are generated.
+        How many samples of the problem are generated; None for what is usual for the problem.
     threads
         Threads of the processor; None leaves the choice to torch. With one, the budget is processor time.
     data, test_data
@@ -68,8 +68,8 @@ class Experiment:
     steps: int | None = None
     training: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    samples: int = 1024
-    test_samples: int = 200
+    samples: int | None = None
+    test_samples: int | None = None
     threads: int | None = None
     data: str | None = None
     test_data: list[str] = field(default_factory=list)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.datasets import Dataset
+from pde_benchmarks.evolution import EvolutionProblem
 from pde_benchmarks.metrics import relative_l2
-from pde_benchmarks.problem import Batch
 from sciml.classical import ClassicalRow, left_out, verdict
 from sciml.experiments.data import FINER, ExperimentData
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
@@ -217,15 +217,17 @@ def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, T
     every = len(own) == test.count  # no sample without a relative error
     row = int(own.argsort()[len(own) // 2]) if every else 0
     sample = test.rows(slice(row, row + 1))
-    if any(array.ndim not in (3, 4) for array in (*sample.inputs.values(), *sample.outputs.values())):
-        return None
+    evolves = isinstance(story.data.problem, EvolutionProblem)
+    place = (0, -1, 0) if evolves else (0, 0)  # the last frame of a trajectory
     field = next(iter(sample.outputs))
-    truth = sample.outputs[field][0, 0]
-    panels = {given: array[0, 0].numpy() for given, array in sample.inputs.items()}
-    panels[f"{field}, reference"] = truth.numpy()
+    given = {key: array[0, 0] for key, array in sample.inputs.items()}
+    truth = sample.outputs[field][place]
+    if any(picture.ndim not in (1, 2) for picture in (*given.values(), truth)):
+        return None
+    panels = {key: picture.numpy() for key, picture in given.items()} | {f"{field}, reference": truth.numpy()}
     for learner, model in list(story.learners.items())[:3]:
-        prediction: Batch = model.predict(sample.inputs).mean
-        panels[f"{learner} prediction"] = prediction[field][0, 0].numpy()
-        panels[f"{learner} error"] = (prediction[field][0, 0] - truth).numpy()
+        predicted = model.predict(sample.inputs).mean[field][place]
+        panels[f"{learner} prediction"] = predicted.numpy()
+        panels[f"{learner} error"] = (predicted - truth).numpy()
     title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if every else "")
-    return field_comparison(panels, title)
+    return field_comparison(panels, title + (", last frame" if evolves else ""))

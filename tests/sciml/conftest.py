@@ -24,6 +24,7 @@ class Doubling(Problem):
 
     resolution: int = 8
     name: ClassVar[str] = "doubling"
+    tests_finer: ClassVar[bool] = True
 
     @property
     def grid(self):

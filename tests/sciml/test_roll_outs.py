@@ -7,10 +7,13 @@ from torch import nn
 
 from pde_benchmarks import Batch
 from pde_benchmarks.metrics import relative_l2
+from pde_benchmarks.registry import problem_types
 from sciml.errors import ConfigurationError, LearnerError
+from sciml.experiments import Experiment, Silent, conduct, with_data
 from sciml.learner import load
 from sciml.learners.baselines.unet import UNet, UNetConfig
 from sciml.learners.mgno import DataMgNO, DataMgNOConfig
+from sciml.runs import Run
 from sciml.training import Trainer, TrainingConfig
 
 SMALL = {
@@ -90,24 +93,15 @@ def test_training_makes_roll_outs_better_than_standing_still(kind):
     assert learner.evaluate(unseen)["relative_l2"] < 0.5 * standing
 
 
-def test_a_trajectory_has_a_frame_for_every_instant_and_survives_saving(tmp_path):
+def test_a_trajectory_has_a_frame_for_every_instant_and_survives_saving(tmp_path, monkeypatch):
     data = drift_data()
     learner = fitted(data, base="decay", push_forward=1, noise=0.01)
     prediction = learner.predict(data.inputs).mean["density"]
     assert prediction.shape == data.outputs["density"].shape
     assert prediction.dtype == torch.float64
     learner.save(tmp_path)
-    assert torch.equal(load_with_drift(tmp_path).predict(data.inputs).mean["density"], prediction)
-
-
-def load_with_drift(path):
-    from pde_benchmarks.registry import problem_types
-
-    problem_types()["drift"] = Drift
-    try:
-        return load(path)
-    finally:
-        del problem_types()["drift"]
+    monkeypatch.setitem(problem_types(), "drift", Drift)
+    assert torch.equal(load(tmp_path).predict(data.inputs).mean["density"], prediction)
 
 
 def test_a_longer_roll_out_begins_with_the_shorter_one():
@@ -155,6 +149,20 @@ def test_no_samples_give_no_trajectories():
         16,
         16,
     )
+
+
+def test_an_experiment_on_an_evolution_is_told_whole(tmp_path, monkeypatch):
+    """Report, figures and rows without learning; the metrics name first and last frame."""
+    monkeypatch.setitem(problem_types(), "drift", Drift)
+    monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
+    settings = {"channels": 4, "layers": 1, "patch": 1, "levels": "10 20"}
+    experiment = Experiment("mgno-data", "drift", learner_settings=settings, steps=3, samples=8, test_samples=4)
+    run = Run.create(tmp_path / "run", experiment.plain())
+    outcome = conduct(run, experiment, with_data(experiment, Silent()), Silent())
+    assert outcome.report.is_file()
+    assert (tmp_path / "run" / "figures" / "fields.png").is_file()
+    assert {"the initial state, standing still", "first guess: decay"} < set(outcome.metrics["without_learning"])
+    assert outcome.metrics["test.held_out.relative_l2_first_frame"] < outcome.metrics["test.held_out.relative_l2"]
 
 
 def test_bad_settings_are_named():
