@@ -17,7 +17,7 @@ from torch import Tensor
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid import AxisBoundary, sides_of
 
-__all__ = ["field_metrics", "h1_fourier", "relative_h1", "relative_l2", "relative_max"]
+__all__ = ["coverage", "field_metrics", "h1_fourier", "relative_h1", "relative_l2", "relative_max"]
 
 FOURIER_CUT = 20
 
@@ -107,6 +107,30 @@ def relative_max(prediction: Tensor, truth: Tensor) -> Tensor:
     """max |prediction − truth| / max |truth| of every sample: float64, shape ``(samples,)``."""
     error, truth = _error_and_truth(prediction, truth)
     return _ratio(error.abs().flatten(1).amax(1).square(), truth.abs().flatten(1).amax(1).square())
+
+
+def coverage(prediction: Tensor, std: Tensor, truth: Tensor, level: float = 0.9) -> Tensor:
+    """Fraction of a sample's points at which the truth lies in the central Gaussian interval of probability ``level``.
+
+    Parameters
+    ----------
+    prediction, std, truth
+        Shape ``(samples, channels, *grid)``.
+
+    Returns
+    -------
+    Tensor
+        float64, shape ``(samples,)``; for honest error bars its mean is ``level``.
+
+    Examples
+    --------
+    >>> truth = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> [round(float(c), 1) for c in coverage(torch.zeros_like(truth), torch.ones_like(truth), truth)]
+    [0.9, 0.9]
+    """
+    error, truth = _error_and_truth(prediction, truth)
+    half = math.sqrt(2) * torch.special.erfinv(torch.tensor(level, dtype=torch.float64, device=std.device))
+    return (error.abs() <= half * std.double()).double().flatten(1).mean(1)
 
 
 @torch.no_grad()

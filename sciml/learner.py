@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import nn
 
+from pde_benchmarks.metrics import coverage
 from pde_benchmarks.problem import Batch, Problem
 from pde_benchmarks.registry import configure, describe_problem, find, rebuild_problem
 from sciml.errors import LearnerError, RunError
@@ -107,8 +108,16 @@ class Learner(ABC):
         """Predict the outputs of every sample, on the learner's own device."""
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
-        """Errors on a held-out data set, in the problem's own metrics."""
-        return self.problem.metrics(self.predict(dataset.inputs).mean, dataset.outputs)
+        """Errors on a held-out data set, in the problem's own metrics.
+
+        With error bars also ``coverage_90``: the fraction of all values that lie in their 90 % intervals.
+        """
+        prediction = self.predict(dataset.inputs)
+        metrics = self.problem.metrics(prediction.mean, dataset.outputs)
+        if prediction.std is not None:
+            covered = [coverage(prediction.mean[k], std, dataset.outputs[k]) for k, std in prediction.std.items()]
+            metrics["coverage_90"] = torch.stack(covered).mean().item()
+        return metrics
 
     @property
     def parameter_count(self) -> int:

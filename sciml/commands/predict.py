@@ -73,7 +73,9 @@ def predict(
     problem.check(inputs, str(input_file))
     with about(input_file):
         if certify is None:
-            arrays: dict[str, Tensor] = dict(learner.predict(inputs).mean)
+            prediction = learner.predict(inputs)
+            arrays: dict[str, Tensor] = dict(prediction.mean)
+            arrays |= {f"{name}_std": field for name, field in (prediction.std or {}).items()}
         else:
             arrays = _certified(learner, inputs, certify)
     replaced = output.exists()

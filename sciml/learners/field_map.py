@@ -64,7 +64,11 @@ class FieldMap:
 
     def predict(self, module: nn.Module, inputs: Batch, more_cycles: int = 0) -> Batch:
         """Output fields of a batch."""
-        values, fields, start = self.fields(module, inputs, more_cycles), {}, 0
+        return self.split(self.fields(module, inputs, more_cycles))
+
+    def split(self, values: Tensor) -> Batch:
+        """Output channels ``(batch, channels, *grid)`` under the fields' names."""
+        fields, start = {}, 0
         for spec in self.problem.outputs:
             fields[spec.name] = values[:, start : start + spec.channels]
             start += spec.channels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +12,11 @@ from pde_benchmarks.grid import axis_points
 from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Phases, Positive, Problem
 from sciml.errors import LearnerError
+from sciml.learners.last_layer import LastLayerLaplace
 
 __all__ = ["GridFeatures", "ScaledNetwork"]
+
+ROWS = 32
 
 
 class GridFeatures:
@@ -84,6 +86,7 @@ class ScaledNetwork(nn.Module):
     def __init__(self, network: nn.Module, channels: int, outputs: int, support: Grid) -> None:
         super().__init__()
         self.network, self.alignment = network, support.alignment
+        self.error_bars: LastLayerLaplace | None = None
         self.register_buffer("shift", torch.zeros(channels, *[1] * support.dim))
         self.register_buffer("scale", torch.ones(channels, *[1] * support.dim))
         self.register_buffer("output_shift", torch.zeros(outputs, *[1] * support.dim))
@@ -109,6 +112,10 @@ class ScaledNetwork(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map raw channels ``(batch, channels, *grid)`` to raw outputs ``(batch, outputs, *grid)``."""
+        return self.network(self.standardised(features)) * self.output_scale + self.output_shift
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """What the network sees: channels of mean 0 and deviation 1, and the coordinates."""
         standard = (features - self.shift) / self.scale
         shape = features.shape[2:]
         lines = [2 * axis_points(n, self.alignment).to(features) - 1 for n in shape]
@@ -116,7 +123,32 @@ class ScaledNetwork(nn.Module):
         stacked = torch.cat([standard, places], 1)
         if stacked.ndim == 4:
             stacked = stacked.contiguous(memory_format=torch.channels_last)
-        return self.network(stacked) * self.output_scale + self.output_shift
+        return stacked
+
+    @torch.no_grad()
+    def fit_error_bars(self, training: Mapping[str, Tensor], validation: Mapping[str, Tensor]) -> None:
+        """Posterior from training arrays (features, target, perhaps base), calibration on validation arrays."""
+        assert self.error_bars is not None
+        self.error_bars.fit_posterior(self.network, self._pairs(training))
+        self.error_bars.calibrate(self.network, self._pairs(validation))
+
+    def deviation(self, features: Tensor) -> Tensor:
+        """Standard deviation of the outputs, raw ``(batch, outputs, *grid)``."""
+        assert self.error_bars is not None
+        bars: Tensor = self.error_bars(self.network, self.standardised(features))
+        return bars * self.output_scale
+
+    def _pairs(self, arrays: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Batches of what the network sees and of what it should answer."""
+        device = self.shift.device
+        answers = arrays["target"] - arrays["base"] if "base" in arrays else arrays["target"]
+        return [
+            (
+                self.standardised(arrays["features"][rows].to(device)),
+                (answers[rows].to(device) - self.output_shift) / self.output_scale,
+            )
+            for rows in chunks(len(answers), ROWS)
+        ]
 
     shift: Tensor
     scale: Tensor
@@ -124,6 +156,6 @@ class ScaledNetwork(nn.Module):
     output_scale: Tensor
 
 
-def chunks(arrays: Mapping[str, Any], count: int, size: int) -> Any:
+def chunks(count: int, size: int) -> list[slice]:
     """Row ranges of at most ``size`` samples."""
-    return (slice(start, start + size) for start in range(0, count, size))
+    return [slice(start, start + size) for start in range(0, count, size)]

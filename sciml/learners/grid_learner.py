@@ -9,7 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
 from sciml.learners.field_map import RollOut, field_map
 from sciml.learners.grid_features import ScaledNetwork
+from sciml.learners.last_layer import LastLayerLaplace, last_features
 from sciml.learners.memory import require_memory
 from sciml.learners.objectives import Objective, PhysicsInformed, Supervised, Trajectories
 from sciml.learners.objectives.physics_informed import Physics
@@ -57,6 +58,8 @@ class GridConfig:
     physics, physics_weight, labels
         A loss by the equation itself, its weight, and how many of the training samples have labels (None: all): the
         ``error`` norm that the equation estimates, or the ``energy``. For elliptic problems.
+    uncertainty
+        ``laplace`` for error bars from the network's last layer, calibrated on the validation samples.
     """
 
     base: str | None = None
@@ -69,6 +72,7 @@ class GridConfig:
     physics: Physics | None = None
     physics_weight: float = 1.0
     labels: int | None = None
+    uncertainty: Literal["laplace"] | None = None
 
     def __post_init__(self) -> None:
         require_at_least(
@@ -81,6 +85,8 @@ class GridConfig:
             labels=self.labels,
         )
         require_at_least(1, unroll=self.unroll)
+        if self.uncertainty is not None and self.labels == 0:
+            raise ConfigurationError("uncertainty with labels = 0: error bars are learned from labelled samples.")
         if self.labels is not None and self.physics is None:
             raise ConfigurationError(
                 f"labels = {self.labels}: what teaches the other samples? Give physics=error or physics=energy, too."
@@ -112,6 +118,9 @@ class GridLearner(Learner):
             require_memory(lambda: self.build(channels, outputs))
         network = self.build(channels, outputs)
         self.module = ScaledNetwork(network, features, outputs, self.grid)
+        if config.uncertainty is not None:
+            self._check_uncertainty()
+            self.module.error_bars = LastLayerLaplace(last_features(network), outputs, self.grid.shape)
         if self.grid.dim == 2:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -142,19 +151,27 @@ class GridLearner(Learner):
             arrays = loss.prepare(dataset)
             self.module.fit_statistics(*loss.statistics(arrays), centred=self.fields.features.has_base)
         spent = time.perf_counter() - began
-        return trainer.fit(self.module, loss, arrays, lambda: self._error(validation), spent=spent)
+        history = trainer.fit(self.module, loss, arrays, lambda: self._error(validation), spent=spent)
+        if self.module.error_bars is not None:
+            self.module.eval()
+            labelled = {name: array[: self.config.labels] for name, array in arrays.items()}
+            self.module.fit_error_bars(labelled, self._supervised().prepare(validation))
+        return history
 
     def objective(self, count: int) -> Objective:
         """What is minimised over a data set of ``count`` samples."""
         config = self.config
         if isinstance(self.fields, RollOut):
             return Trajectories(self.fields, config.h1_weight, config.unroll, config.push_forward, config.noise)
-        symmetric = config.symmetry and self.problem.isotropic
-        supervised = Supervised(self.fields, self.grid, config.h1_weight, symmetric)
+        supervised = self._supervised()
         if config.physics is None:
             return supervised
         labels = count if config.labels is None else config.labels
         return PhysicsInformed(supervised, config.physics, config.physics_weight, labels)
+
+    def _supervised(self) -> Supervised:
+        symmetric = self.config.symmetry and self.problem.isotropic
+        return Supervised(self.fields, self.grid, self.config.h1_weight, symmetric)
 
     @torch.no_grad()
     def predict(self, inputs: Batch, batch_size: int = 32) -> Prediction:
@@ -173,7 +190,11 @@ class GridLearner(Learner):
             more = 0 if shape == self.grid.shape else FOREIGN_GRID_CYCLES
             return Prediction(self.in_batches(inputs, lambda rows: self.direct(rows, more), batch_size))
         anchor = Anchor(self.problem, self.grid, Grid(shape, self.grid.alignment, self.grid.boundary))
-        return Prediction(self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self.direct), batch_size))
+        mean = self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self.direct), batch_size)
+        if self.module.error_bars is None:
+            return Prediction(mean)
+        std = self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self._error_bars), batch_size)
+        return Prediction(mean, Batch({name: field.clamp_min(0) for name, field in std.items()}))
 
     @torch.no_grad()
     def predict_directly(self, inputs: Batch, batch_size: int = 32) -> Prediction:
@@ -236,6 +257,22 @@ class GridLearner(Learner):
         weight = next(self.module.parameters())
         fields = self.fields.predict(self.module, inputs.to(weight.device, weight.dtype), more_cycles)
         return fields.to(first.device, first.dtype)
+
+    def _error_bars(self, inputs: Batch) -> Batch:
+        """Standard deviations of a batch on the training grid."""
+        (first, *_) = inputs.values()
+        weight = next(self.module.parameters())
+        arrays = self.fields.arrays(inputs.to(weight.device, weight.dtype))
+        return self.fields.split(self.module.deviation(arrays["features"])).to(first.device, first.dtype)
+
+    def _check_uncertainty(self) -> None:
+        """Error bars are those of the network's answer: nothing may follow it."""
+        if isinstance(self.fields, RollOut) or self.config.post_cycles:
+            what = "a roll-out" if isinstance(self.fields, RollOut) else f"post_cycles = {self.config.post_cycles}"
+            raise LearnerError(
+                f"uncertainty = laplace: it speaks of the network's own answer, but {what} follows it; "
+                "set uncertainty=none, or post_cycles=0."
+            )
 
     @property
     def _corrects_multigrid(self) -> bool:
