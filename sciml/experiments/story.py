@@ -14,6 +14,7 @@ from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.evolution import EvolutionProblem
 from pde_benchmarks.metrics import relative_l2
 from sciml.classical import ClassicalRow, left_out, verdict
+from sciml.evolution_figures import frame_errors
 from sciml.experiments.data import FINER, ExperimentData
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
 from sciml.learner import Learner
@@ -111,6 +112,10 @@ def write_story(run: Run, story: Story) -> Path:
         if name != FINER:  # the same fields as the first
             of = "" if name == story.test[0] else f"_{name}"
             figures |= {f"{kind}{of}": figure for kind, figure in _test_figures(story, name, test).items()}
+    if isinstance(story.data.problem, EvolutionProblem):
+        figures["frames"] = frame_errors(
+            {name: _frames(model, story.test[1]) for name, model in story.learners.items()}
+        )
     if story.certificate is not None:
         figures["certificate"] = certificate_scatter(*(errors.numpy() for errors in story.certificate))
     for name, figure in figures.items():
@@ -124,6 +129,7 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
     captions = {
         "fields": "The test sample of median error: what goes in, the reference, predictions and their errors.",
         "errors": "Relative L² errors of single test samples.",
+        "frames": "Relative L² error of every frame of the roll-outs, mean over the test samples.",
         "certificate": "Error estimated from the equation alone against the true error, one point a test sample.",
         "training": "Validation error and training loss against the seconds charged to the budget.",
     }
@@ -199,6 +205,13 @@ def _errors(learner: Learner, test: Dataset) -> Tensor:
     ]
     errors = relative_l2(*stacked)
     return errors[~errors.isnan()]
+
+
+def _frames(learner: Learner, test: Dataset) -> Tensor:
+    """Mean relative L² error of every frame."""
+    ((name, truth),) = test.outputs.items()
+    prediction = learner.predict(test.inputs).mean[name]
+    return torch.stack([relative_l2(prediction[:, k], truth[:, k]).nanmean() for k in range(truth.shape[1])])
 
 
 def _test_figures(story: Story, name: str, test: Dataset) -> dict[str, Figure]:
