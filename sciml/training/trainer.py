@@ -166,6 +166,7 @@ class _Engine:
 
 @contextmanager
 def _accelerated(config: TrainingConfig, module: nn.Module) -> Iterator[_Engine]:
+    _require_precision(config.precision)
     # Accelerate keeps the precision for the whole process; another training may want another one.
     AcceleratorState._reset_state()
     try:
@@ -194,6 +195,17 @@ def _accelerated(config: TrainingConfig, module: nn.Module) -> Iterator[_Engine]
         if not hung:
             module.__dict__.pop("forward", None)
         accelerator.free_memory()
+
+
+def _require_precision(precision: str) -> None:
+    """Refuse bf16 on a GPU that could only emulate it, slower than fp32."""
+    if precision != "bf16" or not torch.cuda.is_available():
+        return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigurationError(
+            f"precision 'bf16': the GPU {torch.cuda.get_device_name()} does not compute in bfloat16 (from compute "
+            "capability 8.0 they do): use precision=fp32."
+        )
 
 
 @contextmanager

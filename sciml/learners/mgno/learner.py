@@ -9,7 +9,9 @@ from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
+from sciml.errors import ConfigurationError
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
+from sciml.learners.mgno.boundaries import Boundary, ImposedNetwork, boundary_rules, check_boundary, imposable
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
 from sciml.learners.mgno.schedule import PREDICTION, TRAINING, Schedule
@@ -31,13 +33,22 @@ class MgNOConfig(GridConfig):
         Pre- and post-smoothing steps of every level of the V-cycles, finest first, e.g. ``11 11 20``.
     boundary
         ``problem`` for the boundary conditions of the problem's grid, or one of ``dirichlet``, ``neumann``,
-        ``periodic``, ``zeros`` (the published padding) for every side.
+        ``periodic``, ``zeros`` (the published padding) for every side, or a list with one of them or a pair [low side,
+        high side] for every axis, e.g. ``[[dirichlet, neumann], periodic]``.
     restrict
         Right-hand side of coarse levels: ``rhs`` (as published) or ``residual`` (the correction scheme).
     bias_degree
         Degree of the bias functions; 0 is a constant per channel.
     fit
         ``exact`` refuses grids that the levels cannot halve; ``pad`` continues the fields to the next size and crops.
+    norm
+        ``layer`` normalises the channels in every point after every layer; the operators themselves stay linear.
+    impose
+        Make the answer exactly zero in the grid points that lie on Dirichlet sides, on the grid of the prediction.
+        Cells have no such points: theirs is the value half a cell outside, which is nobody's output.
+    checkpointing
+        Compute the layers again in the backward pass instead of keeping what is inside them: less memory, a third more
+        time.
     """
 
     base: str | None = "fmg"
@@ -46,16 +57,20 @@ class MgNOConfig(GridConfig):
     layers: int = 3
     patch: int | None = 2
     levels: str = "11 11 20"
-    boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "problem"
+    boundary: Boundary = "problem"
     restrict: Literal["rhs", "residual"] = "rhs"
     bias_degree: int = 0
     fit: Literal["exact", "pad"] = "exact"
+    norm: Literal["none", "layer"] = "none"
+    impose: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, channels=self.channels, layers=self.layers, patch=self.patch)
         require_at_least(0, bias_degree=self.bias_degree)
         Schedule.parse(self.levels)
+        check_boundary(self.boundary)
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ class DataMgNOConfig(MgNOConfig):
     layers: int = 4
     patch: int | None = None
     levels: str = "11 11 20"
-    boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
+    boundary: Boundary = "zeros"
     fit: Literal["exact", "pad"] = "pad"
 
 
@@ -84,7 +99,7 @@ class PublishedMgNOConfig(MgNOConfig):
     layers: int = 4
     patch: int | None = 1
     levels: str = "10 10 10 10 20"
-    boundary: Literal["problem", "dirichlet", "neumann", "periodic", "zeros"] = "zeros"
+    boundary: Boundary = "zeros"
 
 
 class DataMgNO(GridLearner):
@@ -95,12 +110,18 @@ class DataMgNO(GridLearner):
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 8}
     config: MgNOConfig
 
+    def __init__(self, problem: Problem, config: MgNOConfig) -> None:
+        super().__init__(problem, config)
+        if config.impose:
+            self.module = ImposedNetwork(
+                self.module.network, self.fields.features.channels, self.fields.outputs, self.grid
+            )
+
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """MgNO on the problem's grid."""
         config = self.config
         grid, patch = self._points, self._patch
-        names = self.grid.boundary if config.boundary == "problem" else (config.boundary,) * self.grid.dim
-        ghosts = GhostLayer(tuple("zeros" if name == "unknown" else name for name in names), grid)
+        ghosts = GhostLayer(boundary_rules(config.boundary, self.grid), grid)
         schedule = Schedule.parse(config.levels)
         # Blocks of points form a grid of cells, whatever the points were.
         inner = GhostLayer(ghosts.rules, "cell") if patch > 1 else ghosts
@@ -114,6 +135,8 @@ class DataMgNO(GridLearner):
             patch,
             config.restrict,
             config.bias_degree,
+            config.norm,
+            config.checkpointing,
         )
         unit = patch * 2 ** (schedule.levels - 1)
         if config.fit == "pad":
@@ -122,7 +145,12 @@ class DataMgNO(GridLearner):
         return network
 
     def check_grid(self, shape: tuple[int, ...]) -> None:
-        """The levels must halve the grid, unless it is padded."""
+        """The levels must halve the grid, unless it is padded; what is imposed must have points."""
+        if self.config.impose and not imposable(self.grid):
+            raise ConfigurationError(
+                f"impose=true: no point of this {self.grid.alignment} grid lies on a Dirichlet side, where the value "
+                "is known to be zero: leave impose away."
+            )
         if self.config.fit == "exact":
             remedy = TRAINING if shape == self.grid.shape else PREDICTION
             Schedule.parse(self.config.levels).check(shape, self._points, self._patch, remedy)

@@ -7,14 +7,24 @@ from itertools import pairwise, product
 from typing import Literal
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from pde_benchmarks.grid import axis_points
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.schedule import Schedule
 from sciml.learners.mgno.v_cycle import CONVOLUTIONS, VCycle
 
-__all__ = ["BiasFunction", "MgNOLayer", "MgNONetwork", "blocks_to_channels", "channels_to_blocks"]
+__all__ = [
+    "BiasFunction",
+    "ChannelNorm",
+    "MgNOLayer",
+    "MgNONetwork",
+    "activated",
+    "blocks_to_channels",
+    "channels_to_blocks",
+]
 
 
 class BiasFunction(nn.Module):
@@ -66,6 +76,21 @@ class MgNOLayer(nn.Module):
         return self.cycle(v) + self.pointwise(v) + self.bias(tuple(v.shape[2:]))
 
 
+class ChannelNorm(nn.Module):
+    """Mean 0 and variance 1 over the channels of every point, then a factor and an offset per channel.
+
+    It knows neither the grid nor its neighbours: shifts commute with it, and every size is as good as another.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Normalise ``(batch, channels, *grid)``."""
+        return torch.movedim(self.norm(torch.movedim(v, 1, -1)), -1, 1)
+
+
 class MgNONetwork(nn.Module):
     """v ← σ(W v + B v + b), K times, then a pointwise linear map; no lifting and no projection network.
 
@@ -80,6 +105,10 @@ class MgNONetwork(nn.Module):
     patch
         Blocks of ``patch`` points an axis become channels before the first layer and blocks again after the last: the
         finest levels are where the time goes.
+    norm
+        ``layer`` normalises the channels of W v + B v + b in every point, before σ; W itself stays linear.
+    checkpointing
+        In training, keep the functions between the layers only, and compute what is inside again for the gradient.
 
     Examples
     --------
@@ -100,22 +129,34 @@ class MgNONetwork(nn.Module):
         patch: int = 1,
         restrict: Literal["rhs", "residual"] = "rhs",
         bias_degree: int = 0,
+        norm: Literal["none", "layer"] = "none",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         dim = len(ghosts.rules)
-        self.patch = patch
+        self.patch, self.checkpointing = patch, checkpointing
         widths = [inputs * patch**dim, *[channels] * layers]
         self.layers = nn.ModuleList(
             MgNOLayer(source, target, schedule, ghosts, restrict, bias_degree) for source, target in pairwise(widths)
         )
         self.readout = CONVOLUTIONS[dim](channels, outputs * patch**dim, 1, bias=False)
+        if norm == "layer":
+            self.layers = nn.ModuleList(nn.Sequential(layer, ChannelNorm(channels)) for layer in self.layers)
 
     def forward(self, v: Tensor) -> Tensor:
         """Map ``(batch, inputs, *grid)`` to ``(batch, outputs, *grid)``."""
         v = blocks_to_channels(v, self.patch)
         for layer in self.layers:
-            v = nn.functional.gelu(layer(v))
+            v = activated(layer, v, self.checkpointing and self.training)
         return channels_to_blocks(self.readout(v), self.patch)
+
+
+def activated(layer: nn.Module, v: Tensor, again: bool) -> Tensor:
+    """σ(layer(v)); ``again`` keeps v alone for the backward pass and computes the rest a second time there."""
+    if not again or not torch.is_grad_enabled():
+        return functional.gelu(layer(v))
+    # Nothing in a layer is drawn at random: the state of the generators need not be kept.
+    return checkpoint(lambda v: functional.gelu(layer(v)), v, use_reentrant=False, preserve_rng_state=False)
 
 
 def blocks_to_channels(field: Tensor, patch: int) -> Tensor:
@@ -123,7 +164,7 @@ def blocks_to_channels(field: Tensor, patch: int) -> Tensor:
     if patch == 1:
         return field
     if field.ndim == 4:
-        return _memory_format(nn.functional.pixel_unshuffle(field, patch), field)
+        return _memory_format(functional.pixel_unshuffle(field, patch), field)
     dim = field.ndim - 2
     for axis in range(dim):
         field = field.unflatten(2 + 2 * axis, (-1, patch))
@@ -136,7 +177,7 @@ def channels_to_blocks(field: Tensor, patch: int) -> Tensor:
     if patch == 1:
         return field
     if field.ndim == 4:
-        return nn.functional.pixel_shuffle(field, patch)
+        return functional.pixel_shuffle(field, patch)
     dim = field.ndim - 2
     shape = [n * patch for n in field.shape[2:]]
     field = field.unflatten(1, (-1, *[patch] * dim))

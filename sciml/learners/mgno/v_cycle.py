@@ -42,9 +42,10 @@ class GridMap(nn.Module):
             shape = CONVOLUTIONS[dim](inputs, outputs, 3, bias=False)
         self.weight = nn.Parameter(cast(Tensor, shape.weight).detach())
 
-    def forward(self, field: Tensor) -> Tensor:
-        """Apply the map to ``(batch, channel, *grid)``."""
-        weight, stride, dim = self.weight, self.stride, field.ndim - 2
+    def forward(self, field: Tensor, scale: float = 1.0) -> Tensor:
+        """Apply ``scale`` times the map to ``(batch, channel, *grid)``."""
+        weight = self.weight if scale == 1.0 else scale * self.weight
+        stride, dim = self.stride, field.ndim - 2
         if self.kind != "prolong":
             if self.ghosts.grid == "interior" and self.kind == "restrict":
                 return _CONVOLVE[dim](field, weight, stride=stride)
