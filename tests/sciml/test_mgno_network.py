@@ -198,6 +198,10 @@ def test_imposed_values_are_exact_on_dirichlet_sides_of_vertex_grids(tmp_path):
     learner.save(tmp_path)
 
 
+def test_imposing_keeps_the_error_bars():
+    assert imposing(Grid((17,), "vertex"), uncertainty="laplace").module.error_bars is not None
+
+
 def test_imposed_values_on_left_nodes_are_those_of_the_low_side():
     y = imposing(Grid((16,), "left")).predict(Batch({"x": field(2, 1, 16)})).mean["y"]
     assert y[..., 0].abs().max() == 0

@@ -276,6 +276,11 @@ def test_predictions_on_grids_that_do_not_fit(shape, words):
         learner.predict(Batch({"coefficient": torch.ones(1, 1, *shape)}))
 
 
+def test_error_bars_of_one_grid_are_refused():
+    with pytest.raises(ConfigurationError, match="use mgno-data"):
+        ScaleConsistentMgNOConfig(uncertainty="laplace")
+
+
 def test_more_resolutions_than_the_grid_has():
     with pytest.raises(ConfigurationError, match="halves 2 times"):
         ScaleConsistentMgNO.from_problem(Darcy(resolution=16), dataclasses.replace(SMALL, resolutions=4))

@@ -113,9 +113,9 @@ class DataMgNO(GridLearner):
     def __init__(self, problem: Problem, config: MgNOConfig) -> None:
         super().__init__(problem, config)
         if config.impose:
-            self.module = ImposedNetwork(
-                self.module.network, self.fields.features.channels, self.fields.outputs, self.grid
-            )
+            free = self.module
+            self.module = ImposedNetwork(free.network, self.fields.features.channels, self.fields.outputs, self.grid)
+            self.module.error_bars = free.error_bars
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """MgNO on the problem's grid."""

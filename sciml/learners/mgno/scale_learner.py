@@ -54,6 +54,11 @@ class ScaleConsistentMgNOConfig(GridConfig):
             1, channels=self.channels, layers=self.layers, own_levels=self.own_levels, resolutions=self.resolutions
         )
         check_boundary(self.boundary)
+        if self.uncertainty is not None:
+            raise ConfigurationError(
+                f"uncertainty = {self.uncertainty}: its error bars belong to the points of one grid, and mgno-scale "
+                "answers on all of them: set uncertainty=none, or use mgno-data."
+            )
 
 
 class ScaleConsistentMgNO(GridLearner):
