@@ -1,17 +1,29 @@
 """PDE problems: random inputs, reference solutions, residuals, data sets and metrics."""
 
+from pde_benchmarks.burgers import Burgers
 from pde_benchmarks.darcy import Darcy
 from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.helmholtz import Helmholtz
+from pde_benchmarks.navier_stokes import NavierStokes
+from pde_benchmarks.pipe import Pipe
+from pde_benchmarks.poisson import Poisson
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
 from pde_benchmarks.random_fields import GaussianField
+from pde_benchmarks.upscaled_darcy import UpscaledDarcy
 
 __all__ = [
     "Batch",
+    "Burgers",
     "Darcy",
     "EllipticProblem",
     "FieldSpec",
     "GaussianField",
     "Grid",
+    "Helmholtz",
+    "NavierStokes",
+    "Pipe",
+    "Poisson",
     "Problem",
     "RecordedProblem",
+    "UpscaledDarcy",
 ]

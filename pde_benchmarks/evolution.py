@@ -72,6 +72,13 @@ class EvolutionProblem(GuessedProblem):
         """Trajectories of the cheap solver `guess_step`."""
         return Batch({self.state.name: self._followed(inputs, lambda state: self.guess_step(state, kind))})
 
+    def residual(self, inputs: Batch, outputs: Batch) -> Batch:
+        """Defect of every frame: itself minus `advance` of the frame before it; as differentiable as `advance` is."""
+        trajectory = outputs[self.state.name]
+        before = torch.cat([inputs[self.inputs[0].name][:, None], trajectory[:, :-1]], dim=1)
+        return Batch({self.state.name: trajectory - self.advance(before.flatten(0, 1)).reshape(trajectory.shape)})
+
+    @torch.no_grad()
     def metrics(self, prediction: Batch, truth: Batch) -> dict[str, float]:
         """Relative L² errors averaged over samples: of the whole trajectory, and of its first and last frame.
 
@@ -139,6 +146,11 @@ class OneStep(GuessedProblem):
     def solve(self, inputs: Batch) -> Batch:
         """One interval of the reference solver."""
         return Batch({self.whole.state.name: self.whole.advance(inputs[self.inputs[0].name])})
+
+    def residual(self, inputs: Batch, outputs: Batch) -> Batch:
+        """The outputs minus one interval of the reference solver."""
+        name = self.whole.state.name
+        return Batch({name: outputs[name] - self.solve(inputs)[name]})
 
     def first_guess(self, inputs: Batch, kind: str) -> Batch:
         """The evolution's cheap step."""

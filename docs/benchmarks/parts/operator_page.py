@@ -1,0 +1,53 @@
+"""The page docs/benchmarks/operators.md, rendered from the record: no number on it is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parts.page import figures_table, provenance, section
+
+TITLES = {
+    "darcy_rough": "Darcy flow, rough law",
+    "darcy_multiscale": "Darcy flow, multiscale law",
+    "helmholtz": "Helmholtz",
+    "navier_stokes": "Navier–Stokes",
+    "pipe": "Pipe flow on mapped grids",
+    "burgers": "Burgers",
+}
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Markdown of the whole page."""
+    tables, figures = record["tables"], record["figures"]
+    parts = [
+        "# Operator learning on grids",
+        "Learners from data alone under equal training time, the same learners with the equation inside, roll-outs, "
+        "transfer between resolutions, training without labels, and error bars. What the problems are is said in "
+        "[problems](../problems.md). Errors are means over held-out samples of relative norms, in per cent.",
+        provenance(record),
+        "## The bars\n\n" + figures_table({k: v for k, v in figures.items() if "bar" in v}),
+    ]
+    for name, title in TITLES.items():
+        if name in tables:
+            parts += [
+                section(tables, name, f"## {title}"),
+                f"![Validation error against training seconds](figures/operators_{name}.png)",
+            ]
+    parts += [
+        section(tables, "physics", "## The equation inside"),
+        *(_classical(tables, name) for name in sorted(tables) if name.startswith("classical_")),
+        section(tables, "transfer", "## Other resolutions"),
+        section(tables, "labels", "## Few labels or none"),
+        section(tables, "roll_outs", "## Roll-outs"),
+        "![Error frame by frame](figures/navier_stokes_frames.png)" if "roll_outs" in tables else "",
+        "![Energy spectrum](figures/navier_stokes_spectrum.png)" if "roll_outs" in tables else "",
+        "![A prediction](figures/navier_stokes_prediction.png)" if "roll_outs" in tables else "",
+        section(tables, "uncertainty", "## Error bars"),
+        "## All figures\n\n" + figures_table(figures),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _classical(tables: Mapping[str, Any], name: str) -> str:
+    return section(tables, name, f"### Solvers without learning: {name.removeprefix('classical_').replace('_', ' ')}")
