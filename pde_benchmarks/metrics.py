@@ -1,9 +1,9 @@
 """Errors of predicted fields against the truth, per sample and averaged.
 
 The per-sample functions are differentiable and serve as training losses: ``relative_l2(u, y).nanmean()``. All of them
-work in float64 whatever the fields' dtype, and share two conventions. A sample whose truth vanishes has no relative
-error: its entry is ``nan`` with gradient zero, so that ``nanmean`` leaves it out. A sample with a value that is not
-finite has the error ``inf``, which no mean can hide.
+work in float64 whatever the fields' dtype (complex ones as their real and imaginary parts), and share two conventions.
+A sample whose truth vanishes has no relative error: its entry is ``nan`` with gradient zero, so that ``nanmean`` leaves
+it out. A sample with a value that is not finite has the error ``inf``, which no mean can hide.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pde_benchmarks.complex_channels import to_channels
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid import AxisBoundary, sides_of
 
@@ -184,8 +185,8 @@ def _error_and_truth(prediction: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]
         )
     if truth.ndim < 2 or 0 in truth.shape[1:]:
         raise ProblemError(f"fields of shape {tuple(truth.shape)}: expected (samples, channels, *grid).")
-    truth = truth.double()
-    return prediction.double() - truth, truth
+    truth = to_channels(truth).double()
+    return to_channels(prediction).double() - truth, truth
 
 
 def _ratio(squared_error: Tensor, squared_truth: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from pde_benchmarks.metrics import field_metrics
 
 __all__ = [
     "Batch",
+    "Complex",
     "FieldSpec",
     "Grid",
     "Meshes",
@@ -82,8 +83,13 @@ class Phases:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Complex:
+    """A field of complex numbers; networks see its real and imaginary parts as two channels."""
+
+
 Support = Grid | Points | Meshes | Times | Scalars
-Kind = Real | Positive | Phases
+Kind = Real | Positive | Phases | Complex
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,11 @@ class FieldSpec:
     support: Support
     unit: str = "1"
     kind: Kind = Real()
+
+    @property
+    def real_channels(self) -> int:
+        """Channels of real numbers: two for a complex one."""
+        return self.channels * (2 if isinstance(self.kind, Complex) else 1)
 
     @property
     def positive(self) -> bool:
@@ -259,7 +270,9 @@ def _require_positive(where: str, name: str, field: Tensor) -> None:
         )
 
 
-_SPEC_TYPES = {t.__name__: t for t in (Grid, Points, Meshes, Scalars, Times, Real, Positive, Phases, FieldSpec)}
+_SPEC_TYPES = {
+    t.__name__: t for t in (Grid, Points, Meshes, Scalars, Times, Real, Positive, Phases, Complex, FieldSpec)
+}
 
 
 def encode_spec(value: Any) -> Any:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pde_benchmarks.complex_channels import from_channels
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.evolution import EvolutionProblem, OneStep
-from pde_benchmarks.problem import Batch, Problem
+from pde_benchmarks.problem import Batch, Complex, Problem
 from sciml.errors import LearnerError
 from sciml.learners.grid_features import GridFeatures
 
@@ -38,7 +39,16 @@ class FieldMap:
     @property
     def outputs(self) -> int:
         """Channels that the network answers."""
-        return sum(spec.channels for spec in self.problem.outputs)
+        return sum(spec.real_channels for spec in self.problem.outputs)
+
+    def in_precision(self, inputs: Batch, real: torch.dtype, device: torch.device | None = None) -> Batch:
+        """The inputs on ``device`` with real numbers of dtype ``real``, and complex ones of the same precision."""
+        return Batch(
+            {
+                name: field.to(device=device, dtype=real.to_complex() if field.is_complex() else real)
+                for name, field in inputs.items()
+            }
+        )
 
     def arrays(self, inputs: Batch) -> dict[str, Tensor]:
         """Features; with V-cycles to come also the inputs themselves, which they need."""
@@ -70,8 +80,9 @@ class FieldMap:
         """Output channels ``(batch, channels, *grid)`` under the fields' names."""
         fields, start = {}, 0
         for spec in self.problem.outputs:
-            fields[spec.name] = values[:, start : start + spec.channels]
-            start += spec.channels
+            channels = values[:, start : start + spec.real_channels]
+            fields[spec.name] = from_channels(channels) if isinstance(spec.kind, Complex) else channels
+            start += spec.real_channels
         return Batch(fields)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from pde_benchmarks.complex_channels import to_channels
 from pde_benchmarks.evolution import OneStep
 from pde_benchmarks.grid import axis_points
 from pde_benchmarks.guessed import GuessedProblem
@@ -45,7 +46,7 @@ class GridFeatures:
             known = ", ".join(problem.guesses) or "none at all"
             raise LearnerError(f"base={base!r}: the first guesses of {problem.name} are {known}; or set base=none.")
         self.problem, self.base = problem, base
-        self.channels = sum(spec.channels for spec in problem.inputs) + self._guessed_channels()
+        self.channels = sum(spec.real_channels for spec in problem.inputs) + self._guessed_channels()
 
     def __call__(self, inputs: Batch) -> dict[str, Tensor]:
         """``features (count, channels, *grid)`` and, with a base, ``base (count, 1, *grid)``, in the inputs' dtype."""
@@ -55,8 +56,8 @@ class GridFeatures:
             return {"features": torch.cat(channels, 1), **start}
         assert isinstance(self.problem, GuessedProblem)
         guess = self.problem.first_guess(inputs, self.base)
-        fields = [guess[spec.name] for spec in self.problem.outputs]
-        hints = self.problem.hints(inputs, guess)
+        fields = [to_channels(guess[spec.name]) for spec in self.problem.outputs]
+        hints = {name: to_channels(field) for name, field in self.problem.hints(inputs, guess).items()}
         return {"features": torch.cat([*channels, *fields, *hints.values()], 1), "base": torch.cat(fields, 1)}
 
     @property
@@ -68,13 +69,13 @@ class GridFeatures:
         if self.base is None:
             return 0
         assert isinstance(self.problem, GuessedProblem)
-        return sum(spec.channels for spec in (*self.problem.outputs, *self.problem.hint_specs))
+        return sum(spec.real_channels for spec in (*self.problem.outputs, *self.problem.hint_specs))
 
 
 def _encoded(field: Tensor, spec: FieldSpec) -> Tensor:
     if isinstance(spec.kind, Positive | Phases) and field.numel() and float(field.min()) > 0:
         return field.log()
-    return field
+    return to_channels(field)
 
 
 class ScaledNetwork(nn.Module):

@@ -16,7 +16,7 @@ from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.evolution import EvolutionProblem, OneStep
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
+from pde_benchmarks.problem import Batch, Complex, FieldSpec, Grid, Problem
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
@@ -135,6 +135,8 @@ class GridLearner(Learner):
     def accepts(cls, problem: Problem) -> str | None:
         """Fields must live on one uniform grid of one to three axes, perhaps at several instants."""
         whole = OneStep(problem) if isinstance(problem, EvolutionProblem) else problem
+        if isinstance(problem, EvolutionProblem) and isinstance(problem.state.kind, Complex):
+            return "it does not roll complex fields out; give real and imaginary part as two channels."
         supports = {spec.support for spec in (*whole.inputs, *whole.outputs)}
         if not all(isinstance(support, Grid) for support in supports):
             kinds = ", ".join(sorted({type(support).__name__ for support in supports}))
@@ -255,18 +257,22 @@ class GridLearner(Learner):
         """The network over a batch on its own grid, and the V-cycles that follow it."""
         (first, *_) = inputs.values()
         weight = next(self.module.parameters())
-        fields = self.fields.predict(self.module, inputs.to(weight.device, weight.dtype), more_cycles)
-        return fields.to(first.device, first.dtype)
+        seen = self.fields.in_precision(inputs, weight.dtype, weight.device)
+        fields = self.fields.predict(self.module, seen, more_cycles)
+        return self.fields.in_precision(fields, first.dtype.to_real(), first.device)
 
     def _error_bars(self, inputs: Batch) -> Batch:
         """Standard deviations of a batch on the training grid."""
         (first, *_) = inputs.values()
         weight = next(self.module.parameters())
-        arrays = self.fields.arrays(inputs.to(weight.device, weight.dtype))
-        return self.fields.split(self.module.deviation(arrays["features"])).to(first.device, first.dtype)
+        arrays = self.fields.arrays(self.fields.in_precision(inputs, weight.dtype, weight.device))
+        bars = self.fields.split(self.module.deviation(arrays["features"]))
+        return self.fields.in_precision(bars, first.dtype.to_real(), first.device)
 
     def _check_uncertainty(self) -> None:
         """Error bars are those of the network's answer: nothing may follow it."""
+        if any(isinstance(spec.kind, Complex) for spec in self.problem.outputs):
+            raise LearnerError("uncertainty = laplace: complex fields have no error bars here; set uncertainty=none.")
         if isinstance(self.fields, RollOut) or self.config.post_cycles:
             what = "a roll-out" if isinstance(self.fields, RollOut) else f"post_cycles = {self.config.post_cycles}"
             raise LearnerError(
@@ -296,7 +302,9 @@ class GridLearner(Learner):
         (first, *_) = inputs.values()
         times = (self.fields.evolution.frames,) if isinstance(self.fields, RollOut) else ()
         shapes = {spec.name: (0, *times, spec.channels, *first.shape[2:]) for spec in self.problem.outputs}
-        return Batch({name: first.new_zeros(shape) for name, shape in shapes.items()})
+        real = first.dtype.to_real()
+        kinds = {s.name: real.to_complex() if isinstance(s.kind, Complex) else real for s in self.problem.outputs}
+        return Batch({name: first.new_zeros(shape, dtype=kinds[name]) for name, shape in shapes.items()})
 
     def _checked_shape(self, inputs: Batch) -> tuple[int, ...]:
         shapes = set()

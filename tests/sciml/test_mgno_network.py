@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pde_benchmarks import Batch, FieldSpec, Grid, RecordedProblem
+from pde_benchmarks.complex_channels import from_channels, to_channels
 from pde_benchmarks.datasets import Dataset
+from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.registry import configure
-from sciml.errors import ConfigurationError, LearnerError
-from sciml.learners.complex_channels import from_channels, to_channels
+from sciml.errors import ConfigurationError
 from sciml.learners.mgno import DataMgNO, DataMgNOConfig, MgNOConfig
 from sciml.learners.mgno.boundaries import boundary_rules
 from sciml.learners.mgno.ghosts import GhostLayer
@@ -150,7 +151,7 @@ def test_boundaries_come_as_lists_from_files_and_survive_json():
 
 @pytest.mark.parametrize("boundary", ["robin", ("dirichlet", "robin"), (("dirichlet", "robin"), "periodic")])
 def test_a_boundary_that_does_not_exist(boundary):
-    with pytest.raises(ConfigurationError, match="'robin' is unknown: use problem, or one of dirichlet, neumann"):
+    with pytest.raises(ConfigurationError, match="'robin' is unknown: use problem, auto, or one of dirichlet, neumann"):
         MgNOConfig(boundary=boundary)
 
 
@@ -335,5 +336,5 @@ def test_derivatives_pass_through_complex_channels():
     ("values", "words"), [(torch.ones(1, 3, 4), "3 channels"), (torch.ones(1, 2, 4).half(), "float16")]
 )
 def test_channels_that_make_no_complex_field(values, words):
-    with pytest.raises(LearnerError, match=words):
+    with pytest.raises(ProblemError, match=words):
         from_channels(values)

@@ -23,13 +23,13 @@ def check_boundary(boundary: Boundary) -> None:
     ConfigurationError
         If one is not; the message lists those that are.
     """
-    if boundary == "problem":
+    if boundary in ("problem", "auto"):
         return
     for name in _names(boundary):
         if name not in BOUNDARY_RULES:
             raise ConfigurationError(
-                f"boundary {name!r} is unknown: use problem, or one of {', '.join(BOUNDARY_RULES)} for every side, "
-                "or a list with one of them, or a pair [low, high], for every axis."
+                f"boundary {name!r} is unknown: use problem, auto, or one of {', '.join(BOUNDARY_RULES)} for every "
+                "side, or a list with one of them, or a pair [low, high], for every axis."
             )
 
 
@@ -39,8 +39,9 @@ def boundary_rules(boundary: Boundary, grid: Grid) -> tuple[AxisBoundary, ...]:
     Parameters
     ----------
     boundary
-        ``problem`` for the grid's own conditions (an unknown one becomes ``zeros``), one name for all sides, or a name
-        or a pair (low side, high side) for every axis.
+        ``problem`` for the grid's own conditions (an unknown one becomes ``zeros``), ``auto`` for ``periodic`` where
+        the grid is and ``zeros`` elsewhere, one name for all sides, or a name or a pair (low side, high side) for every
+        axis.
     grid
         The problem's grid.
 
@@ -54,6 +55,8 @@ def boundary_rules(boundary: Boundary, grid: Grid) -> tuple[AxisBoundary, ...]:
     >>> grid = Grid((8, 8), boundary=(("unknown", "neumann"), "periodic"))
     >>> boundary_rules("problem", grid)
     (('zeros', 'neumann'), 'periodic')
+    >>> boundary_rules("auto", grid)
+    ('zeros', 'periodic')
     >>> boundary_rules("dirichlet", grid)
     ('dirichlet', 'dirichlet')
     """
@@ -61,6 +64,8 @@ def boundary_rules(boundary: Boundary, grid: Grid) -> tuple[AxisBoundary, ...]:
     if boundary == "problem":
         known = [tuple("zeros" if name == "unknown" else name for name in pair) for pair in grid.sides]
         return tuple(low if low == high else (low, high) for low, high in known)
+    if boundary == "auto":
+        return tuple("periodic" if low == "periodic" else "zeros" for low, _ in grid.sides)
     if isinstance(boundary, str):
         return (boundary,) * grid.dim
     if len(boundary) != grid.dim:

@@ -36,7 +36,7 @@ class ScaleConsistentMgNOConfig(GridConfig):
         Grids that training batches are drawn from: N points an axis, N/2, …; with one it does not learn what a finer
         grid changes.
     boundary
-        As for ``mgno``: ``problem``, one name for every side, or a list with a name or a pair for every axis.
+        As for ``mgno``: ``problem``, ``auto``, one name for every side, or a list with a name or a pair for every axis.
     checkpointing
         Compute the layers again in the backward pass instead of keeping what is inside them.
     """
@@ -45,7 +45,7 @@ class ScaleConsistentMgNOConfig(GridConfig):
     layers: int = 4
     own_levels: int = 4
     resolutions: int = 2
-    boundary: Boundary = "zeros"
+    boundary: Boundary = "auto"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:

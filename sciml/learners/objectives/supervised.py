@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor, nn
 
+from pde_benchmarks.complex_channels import to_channels
 from pde_benchmarks.grid import Grid
 from pde_benchmarks.problem import Batch
 from sciml.learners.field_map import FieldMap
@@ -46,7 +47,7 @@ class Supervised:
 
     def prepare(self, dataset: Dataset) -> dict[str, Tensor]:
         """Features (with the first guess, where there is one) and targets."""
-        targets = [dataset.outputs[spec.name] for spec in self.fields.problem.outputs]
+        targets = [to_channels(dataset.outputs[spec.name]) for spec in self.fields.problem.outputs]
         return {**prepared_features(self.fields, dataset.inputs), "target": torch.cat(targets, 1).to(torch.float32)}
 
     def statistics(self, arrays: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -64,6 +65,6 @@ class Supervised:
 
 def prepared_features(fields: FieldMap, inputs: Batch) -> dict[str, Tensor]:
     """`FieldMap.arrays` of all samples, float32, made a few samples at a time."""
-    single = inputs.to(dtype=torch.float32)
+    single = fields.in_precision(inputs, torch.float32)
     rows = [fields.arrays(single.rows(slice(i, i + ROWS))) for i in range(0, single.count, ROWS)]
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}

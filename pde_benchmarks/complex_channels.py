@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sciml.errors import LearnerError
+from pde_benchmarks.errors import ProblemError
 
 __all__ = ["from_channels", "to_channels"]
 
@@ -48,7 +48,7 @@ def from_channels(field: Tensor) -> Tensor:
 
     Raises
     ------
-    LearnerError
+    ProblemError
         If the number of channels is odd, or no complex numbers are made of such real ones.
 
     Examples
@@ -57,9 +57,9 @@ def from_channels(field: Tensor) -> Tensor:
     tensor([[[1.+2.j]]])
     """
     if field.shape[1] % 2:
-        raise LearnerError(
+        raise ProblemError(
             f"{field.shape[1]} channels are no complex field: expected two for every complex channel, re and im."
         )
     if field.dtype not in (torch.float32, torch.float64):
-        raise LearnerError(f"{field.dtype} makes no complex field: give float32 or float64.")
+        raise ProblemError(f"{field.dtype} makes no complex field: give float32 or float64.")
     return torch.complex(field[:, 0::2], field[:, 1::2])
