@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.elliptic import EllipticProblem
-from pde_benchmarks.problem import Batch, Problem
+from pde_benchmarks.problem import Batch, Problem, RecordedProblem
 from sciml.errors import ConfigurationError, LearnerError
 from solvers import CG, linear_solve
 
@@ -130,7 +130,13 @@ def _certify_batch(problem: EllipticProblem, inputs: Batch, prediction: Batch, r
 def _known(problem: Problem) -> EllipticProblem:
     if not isinstance(problem, EllipticProblem):
         raise LearnerError(
-            f"{problem.name}: a certificate needs the equation, and this data came without one; "
-            "train with `sciml run PROBLEM` to get answers that can be certified."
+            f"{problem.name}: {_reason(problem)}; train on an elliptic problem, e.g. with `sciml run darcy`, to get "
+            "answers that can be certified."
         )
     return problem
+
+
+def _reason(problem: Problem) -> str:
+    if isinstance(problem, RecordedProblem):
+        return "a certificate needs the equation, and this data came without one"
+    return "a certificate is made by multigrid, which serves elliptic equations, and this is none"

@@ -40,6 +40,7 @@ def frame_errors(errors: Mapping[str, ArrayLike]) -> Figure:
         values = _finite(name, errors[name], (1,))
         axes.plot(np.arange(1, len(values) + 1), values, **style)
     axes.set(yscale="log", xlabel="frame", ylabel="relative L² error, mean over samples")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _finish(axes)
     return figure
 

@@ -41,7 +41,8 @@ class NavierStokes(EvolutionProblem):
     forcing
         A; 0 for a flow that decays.
     law
-        ``stated``: σ² = 7^(3/2) (Li et al. 2021, the text); ``generated``: σ² = 7³, the flows of their generator.
+        ``generated``: σ² = 7³, the flows of the generator of Li et al. (2021); ``stated``: the σ² = 7^(3/2) of their
+        text, so weak that the force makes most of what is seen.
     resolution
         Points x_i = i/n per axis of the fields, even.
     refinement
@@ -70,7 +71,7 @@ class NavierStokes(EvolutionProblem):
 
     viscosity: float = 1e-4
     forcing: float = 0.1
-    law: Literal["stated", "generated"] = "stated"
+    law: Literal["stated", "generated"] = "generated"
     resolution: int = 64
     refinement: int = 2
     scheme: Literal["spectral", "finite_difference"] = "spectral"

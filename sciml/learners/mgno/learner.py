@@ -9,11 +9,12 @@ from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
-from sciml.errors import ConfigurationError
-from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
+from sciml.errors import ConfigurationError, LearnerError
+from sciml.learners.grid_learner import FOREIGN_GRID_CYCLES, GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.boundaries import Boundary, ImposedNetwork, boundary_rules, check_boundary, imposable
 from sciml.learners.mgno.ghosts import GhostLayer
 from sciml.learners.mgno.network import MgNONetwork
+from sciml.learners.mgno.operator_residual import EquationNetwork, OperatorNetwork
 from sciml.learners.mgno.schedule import PREDICTION, TRAINING, Schedule
 from sciml.learners.padded import Padded
 
@@ -28,7 +29,7 @@ class MgNOConfig(GridConfig):
     ----------
     channels, layers, patch
         Width, depth, and points per axis that become channels before the first layer (None: 4 from 64 points an axis, 2
-        from 32, else 1).
+        from 32, else 1; 1 with ``residual=operator``).
     levels
         Pre- and post-smoothing steps of every level of the V-cycles, finest first, e.g. ``11 11 20``.
     boundary
@@ -50,6 +51,12 @@ class MgNOConfig(GridConfig):
     checkpointing
         Compute the layers again in the backward pass instead of keeping what is inside them: less memory, a third more
         time.
+    residual
+        ``learned`` (as published), or ``operator`` for elliptic problems: one channel of the V-cycles is the solution
+        itself, and its f − A u is the true scaled residual of the problem's own operator on every level, with the
+        coarse operators of its multigrid; all else stays learned. Training starts from ``layers`` V-cycles of
+        multigrid that correct the base (without one: zero), so other resolutions are predicted on their own grid. The
+        network works on the finest grid (``patch=1``), which the levels must halve; 8 to 12 channels do.
     """
 
     base: str | None = "fmg"
@@ -65,13 +72,34 @@ class MgNOConfig(GridConfig):
     norm: Literal["none", "layer"] = "none"
     impose: bool = False
     checkpointing: bool = False
+    residual: Literal["learned", "operator"] = "learned"
+
+    @property
+    def knows_equation(self) -> bool:
+        """Whether the problem's equation helps to predict: there may be V-cycles after the network."""
+        return super().knows_equation or self.residual == "operator"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.residual == "operator":
+            self._check_operator_residual()
         require_at_least(1, channels=self.channels, layers=self.layers, patch=self.patch)
         require_at_least(0, bias_degree=self.bias_degree)
         Schedule.parse(self.levels)
         check_boundary(self.boundary)
+
+    def _check_operator_residual(self) -> None:
+        if self.patch not in (None, 1):
+            raise ConfigurationError(
+                f"patch = {self.patch}: the operator of residual=operator acts on points, not on blocks of them: use "
+                "patch=1, or residual=learned."
+            )
+        require_at_least(2, channels=self.channels)
+        for name, wanted in (("impose", self.impose), ("uncertainty", self.uncertainty)):
+            if wanted:
+                raise ConfigurationError(
+                    f"{name} = {wanted} does not go with residual=operator: leave one of the two away."
+                )
 
 
 @dataclass(frozen=True)
@@ -117,6 +145,8 @@ class DataMgNO(GridLearner):
             free = self.module
             self.module = ImposedNetwork(free.network, self.fields.features.channels, self.fields.outputs, self.grid)
             self.module.error_bars = free.error_bars
+        if config.residual == "operator":
+            self.module = EquationNetwork(self.module.network, self.fields.features, self.grid)
 
     def build(self, inputs: int, outputs: int) -> nn.Module:
         """MgNO on the problem's grid."""
@@ -124,6 +154,18 @@ class DataMgNO(GridLearner):
         grid, patch = self._points, self._patch
         ghosts = GhostLayer(boundary_rules(config.boundary, self.grid), grid)
         schedule = Schedule.parse(config.levels)
+        if config.residual == "operator":
+            return OperatorNetwork(
+                inputs,
+                config.channels,
+                config.layers,
+                schedule,
+                ghosts,
+                config.restrict,
+                config.bias_degree,
+                config.norm,
+                config.checkpointing,
+            )
         # Blocks of points form a grid of cells, whatever the points were.
         inner = GhostLayer(ghosts.rules, "cell") if patch > 1 else ghosts
         network = MgNONetwork(
@@ -152,9 +194,31 @@ class DataMgNO(GridLearner):
                 f"impose=true: no point of this {self.grid.alignment} grid lies on a Dirichlet side, where the value "
                 "is known to be zero: leave impose away."
             )
-        if self.config.fit == "exact":
+        operator = self.config.residual == "operator"
+        if operator:
+            self._check_operator()
+        if self.config.fit == "exact" or operator:
             remedy = TRAINING if shape == self.grid.shape else PREDICTION
             Schedule.parse(self.config.levels).check(shape, self._points, self._patch, remedy)
+
+    @property
+    def resolution_note(self) -> str:
+        """How another resolution than the training grid's is predicted, in words."""
+        if self.config.base is None and self.config.residual == "operator":
+            return f"Another grid is predicted there, with its own operators, and {FOREIGN_GRID_CYCLES} V-cycles follow."
+        return super().resolution_note
+
+    def _check_operator(self) -> None:
+        if not isinstance(self.problem, EllipticProblem):
+            raise LearnerError(
+                f"residual = operator needs a problem with a known elliptic operator, and {self.problem.name} has none: "
+                "set residual=learned."
+            )
+        if self._points == "vertex":
+            raise LearnerError(
+                "residual = operator: vertices on the boundary are no unknowns of the operator: use a grid of cells or "
+                "of interior vertices, or residual=learned."
+            )
 
     @property
     def _points(self) -> str:
@@ -163,7 +227,7 @@ class DataMgNO(GridLearner):
 
     @property
     def _patch(self) -> int:
-        chosen = self.config.patch
+        chosen = 1 if self.config.residual == "operator" else self.config.patch
         return chosen if chosen is not None else _patch_for(min(self.grid.shape))
 
 
@@ -178,7 +242,7 @@ class MgNO(DataMgNO):
         """A grid, and an operator known to the problem."""
         if not isinstance(problem, EllipticProblem):
             return (
-                "it corrects a multigrid solution, and the equation of this data is not known; "
+                "it corrects a multigrid solution, which this problem or data has not; "
                 "mgno-data learns from data alone."
             )
         return super().accepts(problem)
