@@ -43,6 +43,25 @@ def test_the_quick_benchmark_runs_and_leaves_the_committed_record_alone(parts, t
     assert (BENCHMARKS / "darcy.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("problems", "--cases", "burgers"),
+        pytest.param(("problems",), marks=pytest.mark.slow),
+        pytest.param(("physics,transfer,labels,roll_outs,uncertainty",), marks=pytest.mark.slow),
+    ],
+    ids=lambda parts: parts[-1],
+)
+def test_the_quick_operator_benchmark_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
+    record = BENCHMARKS / "operators.json"
+    before = record.read_bytes()
+    command = [sys.executable, BENCHMARKS / "operators.py", "--quick", "--work", tmp_path, "--only", *parts]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "operators.md written" in answer.stdout
+    assert record.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
 def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
     before = (BENCHMARKS / f"{name}.json").read_bytes()
@@ -62,7 +81,8 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "page"), [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page")]
+    ("benchmark", "page"),
+    [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page"), ("operators", "operator_page")],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
     # Last on the path: the script `solvers.py` must not stand in for the package.

@@ -22,6 +22,10 @@ ROWS = [
     ("darcy.py", "certificates", 1 / 30),
     ("darcy.py", "laws", 1 / 30),
     ("darcy.py", "published", 1 / 8),
+    ("operators.py", "transfer", 1 / 60),
+    ("operators.py", "physics", 1 / 60),
+    ("operators.py", "roll_outs", 1 / 60),
+    ("operators.py", "problems", 1 / 60),
 ]
 
 
