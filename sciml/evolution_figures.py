@@ -34,13 +34,15 @@ def frame_errors(errors: Mapping[str, ArrayLike]) -> Figure:
     >>> frame_errors({"mgno": [0.01, 0.02, 0.04]}).axes[0].get_xlabel()
     'frame'
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = _figure(6.0, 4.2)
     axes = figure.add_subplot()
     for name, style in _styled(_some("errors", errors)):
         values = _finite(name, errors[name], (1,))
         axes.plot(np.arange(1, len(values) + 1), values, **style)
     axes.set(yscale="log", xlabel="frame", ylabel="relative L² error, mean over samples")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes)
     return figure
 

@@ -53,14 +53,13 @@ class FieldMap:
     def arrays(self, inputs: Batch) -> dict[str, Tensor]:
         """Features; with V-cycles to come also the inputs themselves, which they need."""
         arrays = self.features(inputs)
-        return {**arrays, **inputs} if isinstance(self.problem, EllipticProblem) and self.config.base else arrays
+        known = isinstance(self.problem, EllipticProblem) and self.config.knows_equation
+        return {**arrays, **inputs} if known else arrays
 
     def completed(self, arrays: Mapping[str, Tensor], answer: Tensor, cycles: int) -> Tensor:
         """Add the base to the network's answer and run V-cycles of the problem's own multigrid, where it has one."""
-        if "base" not in arrays:
-            return answer
-        fields = arrays["base"] + answer
-        if not cycles:
+        fields = arrays["base"] + answer if "base" in arrays else answer
+        if not cycles or not self.config.knows_equation:
             return fields
         assert isinstance(self.problem, EllipticProblem)  # GridConfig's check saw to it
         name = self.problem.output.name

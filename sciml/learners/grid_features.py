@@ -60,6 +60,19 @@ class GridFeatures:
         hints = {name: to_channels(field) for name, field in self.problem.hints(inputs, guess).items()}
         return {"features": torch.cat([*channels, *fields, *hints.values()], 1), "base": torch.cat(fields, 1)}
 
+    def decoded(self, features: Tensor) -> tuple[Batch, Tensor | None]:
+        """The inputs, and the base if there is one, out of features: what the equation of a sample is made from.
+
+        Features are what augmentation transforms, so these are transformed alike.
+        """
+        fields, start = {}, 0
+        for spec in self.problem.inputs:
+            field = features[:, start : start + spec.channels]
+            fields[spec.name] = field.exp() if spec.positive else field
+            start += spec.channels
+        outputs = sum(spec.channels for spec in self.problem.outputs)
+        return Batch(fields), features[:, start : start + outputs] if self.base is not None else None
+
     @property
     def has_base(self) -> bool:
         """Whether the network's answer is added to something."""

@@ -74,6 +74,11 @@ class GridConfig:
     labels: int | None = None
     uncertainty: Literal["laplace"] | None = None
 
+    @property
+    def knows_equation(self) -> bool:
+        """Whether the problem's equation helps to predict: there may be V-cycles after the network."""
+        return self.base is not None
+
     def __post_init__(self) -> None:
         require_at_least(
             0,
@@ -282,7 +287,7 @@ class GridLearner(Learner):
 
     @property
     def _corrects_multigrid(self) -> bool:
-        return self.config.base is not None and isinstance(self.problem, EllipticProblem)
+        return self.config.knows_equation and isinstance(self.problem, EllipticProblem)
 
     def _check_physics(self) -> None:
         """A loss by the equation, and V-cycles after the network, need an elliptic operator."""

@@ -56,7 +56,7 @@ class MgNOConfig(GridConfig):
         itself, and its f − A u is the true scaled residual of the problem's own operator on every level, with the
         coarse operators of its multigrid; all else stays learned. Training starts from ``layers`` V-cycles of
         multigrid that correct the base (without one: zero), so other resolutions are predicted on their own grid. The
-        network works on the finest grid (``patch=1``), which the levels must halve; 8 to 12 channels do.
+        network works on the finest grid (``patch=1``), which the levels must halve; 6 to 12 channels do.
     """
 
     base: str | None = "fmg"
@@ -205,14 +205,16 @@ class DataMgNO(GridLearner):
     def resolution_note(self) -> str:
         """How another resolution than the training grid's is predicted, in words."""
         if self.config.base is None and self.config.residual == "operator":
-            return f"Another grid is predicted there, with its own operators, and {FOREIGN_GRID_CYCLES} V-cycles follow."
+            return (
+                f"Another grid is predicted there, with its own operators, and {FOREIGN_GRID_CYCLES} V-cycles follow."
+            )
         return super().resolution_note
 
     def _check_operator(self) -> None:
         if not isinstance(self.problem, EllipticProblem):
             raise LearnerError(
-                f"residual = operator needs a problem with a known elliptic operator, and {self.problem.name} has none: "
-                "set residual=learned."
+                f"residual = operator needs a problem with a known elliptic operator, and {self.problem.name} has "
+                "none: set residual=learned."
             )
         if self._points == "vertex":
             raise LearnerError(
