@@ -1,6 +1,7 @@
 """PDE problems: random inputs, reference solutions, residuals, data sets and metrics."""
 
 from pde_benchmarks.burgers import Burgers
+from pde_benchmarks.corrections import Corrections
 from pde_benchmarks.darcy import Darcy
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.helmholtz import Helmholtz
@@ -14,6 +15,7 @@ from pde_benchmarks.upscaled_darcy import UpscaledDarcy
 __all__ = [
     "Batch",
     "Burgers",
+    "Corrections",
     "Darcy",
     "EllipticProblem",
     "FieldSpec",

@@ -37,6 +37,8 @@ def find(table: Mapping[str, Any], name: str, what: str) -> Any:
 def configure(config_type: type, values: Mapping[str, Any]) -> Any:
     """Build a configuration dataclass from plain values, coerced and checked by pydantic.
 
+    A problem within a problem may be given as `describe_problem` describes it.
+
     Raises
     ------
     ConfigurationError
@@ -51,6 +53,7 @@ def configure(config_type: type, values: Mapping[str, Any]) -> Any:
     # YAML reads the text 11 as a number; where text is expected, its digits are meant.
     types = get_type_hints(config_type)
     values = {key: str(v) if types[key] is str and type(v) is int else v for key, v in values.items()}
+    values = {key: rebuild_problem(v) if _is_nested(types[key], v) else v for key, v in values.items()}
     try:
         return TypeAdapter(config_type).validate_python(values)
     except ValidationError as error:
@@ -78,7 +81,9 @@ def describe_problem(problem: Problem) -> dict[str, Any]:
             "inputs": encode_spec(problem.inputs),
             "outputs": encode_spec(problem.outputs),
         }
-    return {"name": problem.name, "config": dataclasses.asdict(problem)}  # type: ignore[call-overload]
+    config = dataclasses.asdict(problem)  # type: ignore[call-overload]
+    nested = {key: getattr(problem, key) for key in config if isinstance(getattr(problem, key), Problem)}
+    return {"name": problem.name, "config": {**config, **{key: describe_problem(p) for key, p in nested.items()}}}
 
 
 def rebuild_problem(description: Mapping[str, Any]) -> Problem:
@@ -93,5 +98,10 @@ def rebuild_problem(description: Mapping[str, Any]) -> Problem:
         return RecordedProblem(
             description["source"], decode_spec(description["inputs"]), decode_spec(description["outputs"])
         )
-    problem: Problem = configure(find(problem_types(), description["name"], "problem"), description["config"])
+    problem: Problem = configure(find(problem_types(), description["name"], "problem"), description.get("config", {}))
     return problem
+
+
+def _is_nested(kind: Any, value: Any) -> bool:
+    """Whether ``value`` describes a problem, and one is expected."""
+    return isinstance(kind, type) and issubclass(kind, Problem) and isinstance(value, Mapping) and "name" in value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Batch, Problem, RecordedProblem
 from sciml.errors import ConfigurationError, LearnerError
-from solvers import CG, linear_solve
+from solvers import CG, FlexibleCG, Preconditioner, linear_solve
 
 __all__ = ["Certificate", "certify", "estimated_error", "require_certifiable"]
 
@@ -44,7 +45,12 @@ class Certificate:
 
 
 def certify(
-    problem: Problem, inputs: Batch, prediction: Batch, rtol: float = 1e-8, batch_size: int = 32
+    problem: Problem,
+    inputs: Batch,
+    prediction: Batch,
+    rtol: float = 1e-8,
+    batch_size: int = 32,
+    preconditioner: Callable[[Batch], Preconditioner] | None = None,
 ) -> Certificate:
     """Measure predictions by the discrete equation, and polish them to a relative residual of ``rtol``.
 
@@ -52,6 +58,10 @@ def certify(
     ----------
     inputs, prediction
         Fields of the same samples on the same grid, any resolution.
+    preconditioner
+        What to polish with, made for the inputs of every batch, e.g. ``partial(learned_preconditioner, learner)``; it
+        need not be linear, and the iterations are then those of flexible conjugate gradients. None: the problem's
+        V-cycles. The certificate's meaning does not depend on it.
 
     Raises
     ------
@@ -78,7 +88,7 @@ def certify(
     parts = []
     for start in range(0, inputs.count, batch_size):
         rows = slice(start, start + batch_size)
-        parts.append(_certify_batch(known, inputs.rows(rows), prediction.rows(rows), rtol))
+        parts.append(_certify_batch(known, inputs.rows(rows), prediction.rows(rows), rtol, preconditioner))
     name = known.output.name
     return Certificate(
         residual=torch.cat([part.residual for part in parts]),
@@ -108,14 +118,21 @@ def require_certifiable(problem: Problem, rtol: float) -> EllipticProblem:
 
 
 @torch.no_grad()
-def _certify_batch(problem: EllipticProblem, inputs: Batch, prediction: Batch, rtol: float) -> Certificate:
+def _certify_batch(
+    problem: EllipticProblem,
+    inputs: Batch,
+    prediction: Batch,
+    rtol: float,
+    preconditioner: Callable[[Batch], Preconditioner] | None,
+) -> Certificate:
     name = problem.output.name
     rows = inputs.to(dtype=torch.float64)
     guess = prediction[name].to(torch.float64)
     A, b = problem.operator(rows), problem.load(rows)
-    precondition = problem.preconditioner()
-    zero = linear_solve(A, b, CG(rtol=rtol), precondition)
-    polished = linear_solve(A, b, CG(rtol=rtol), precondition, x0=guess.flatten(1), state=zero.state)
+    precondition = problem.preconditioner() if preconditioner is None else preconditioner(rows)
+    solver = CG(rtol=rtol) if preconditioner is None else FlexibleCG(rtol=rtol)
+    zero = linear_solve(A, b, solver, precondition)
+    polished = linear_solve(A, b, solver, precondition, x0=guess.flatten(1), state=zero.state)
     residual = (b - A.mv(guess.flatten(1))).norm(dim=1) / b.norm(dim=1)
     return Certificate(
         residual=residual,
