@@ -95,7 +95,8 @@ def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor
 
     # The equation is checked in double precision: single could not even represent a residual of 1e-8.
     inputs = inputs.to(dtype=torch.float64)
-    prediction = learner.predict(inputs).mean
+    answer = learner.predict(inputs)
+    prediction = answer.mean
     certificate = certify(learner.problem, inputs, prediction, rtol)
     numbers = {
         "residual": certificate.residual,
@@ -110,4 +111,5 @@ def _certified(learner: Learner, inputs: Batch, rtol: float) -> dict[str, Tensor
     done, zero = columns["iterations"].sum().item(), columns["iterations_from_zero"].sum().item()
     show(f"polishing took {done:.0f} iterations, {zero:.0f} from zero ({1 - done / max(zero, 1):.0%} saved).")
     raw = {f"{name}_prediction": field for name, field in prediction.items()}
+    raw |= {f"{name}_prediction_std": field for name, field in (answer.std or {}).items()}
     return {**certificate.polished, **raw, **numbers}

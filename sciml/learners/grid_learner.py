@@ -174,6 +174,8 @@ class GridLearner(Learner):
         if config.physics is None:
             return supervised
         labels = count if config.labels is None else config.labels
+        if labels > count:
+            raise ConfigurationError(f"labels = {labels}: there are only {count} training samples; give at most that.")
         return PhysicsInformed(supervised, config.physics, config.physics_weight, labels)
 
     def _supervised(self) -> Supervised:
@@ -195,7 +197,15 @@ class GridLearner(Learner):
             # The first guess knows the asked grid and the network's correction is local: V-cycles there do the rest.
             self.check_grid(shape)
             more = 0 if shape == self.grid.shape else FOREIGN_GRID_CYCLES
-            return Prediction(self.in_batches(inputs, lambda rows: self.direct(rows, more), batch_size))
+            mean = self.in_batches(inputs, lambda rows: self.direct(rows, more), batch_size)
+            if self.module.error_bars is None:
+                return Prediction(mean)
+            if more:
+                raise LearnerError(
+                    f"error bars belong to the training grid {'×'.join(map(str, self.grid.shape))}: on another one "
+                    "V-cycles follow the network; use predict_directly, or a run without uncertainty."
+                )
+            return Prediction(mean, self.in_batches(inputs, self._error_bars, batch_size))
         anchor = Anchor(self.problem, self.grid, Grid(shape, self.grid.alignment, self.grid.boundary))
         mean = self.in_batches(inputs, lambda rows: anchor.evaluate(rows, self.direct), batch_size)
         if self.module.error_bars is None:
@@ -280,9 +290,9 @@ class GridLearner(Learner):
             raise LearnerError("uncertainty = laplace: complex fields have no error bars here; set uncertainty=none.")
         if isinstance(self.fields, RollOut) or self.config.post_cycles:
             what = "a roll-out" if isinstance(self.fields, RollOut) else f"post_cycles = {self.config.post_cycles}"
+            remedy = "uncertainty=none" if isinstance(self.fields, RollOut) else "uncertainty=none, or post_cycles=0"
             raise LearnerError(
-                f"uncertainty = laplace: it speaks of the network's own answer, but {what} follows it; "
-                "set uncertainty=none, or post_cycles=0."
+                f"uncertainty = laplace: it speaks of the network's own answer, but {what} follows it; set {remedy}."
             )
 
     @property
@@ -297,6 +307,18 @@ class GridLearner(Learner):
                 raise LearnerError(
                     f"{name} = {value} needs a problem with a known elliptic operator, and {self.problem.name} has "
                     f"none: set {name}={'none' if name == 'physics' else 0}."
+                )
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        """Settings of roll-outs are refused where nothing is rolled out."""
+        usual = GridConfig()
+        for name in ("unroll", "push_forward", "noise"):
+            value = getattr(self.config, name)
+            if value != getattr(usual, name) and not isinstance(self.fields, RollOut):
+                raise LearnerError(
+                    f"{name} = {value} is for problems that evolve in time, and {self.problem.name} does not: leave it "
+                    "out."
                 )
 
     def _error(self, validation: Dataset) -> float:
@@ -337,6 +359,9 @@ def _check_field(field: Any, spec: FieldSpec, grid: Grid) -> None:
             f"{spec.name}: array of shape {tuple(field.shape)}, expected (samples, {spec.channels}, {axes}); "
             f"training was on {'×'.join(map(str, grid.shape))}.{single}"
         )
+    if field.is_complex() != isinstance(spec.kind, Complex) or not (field.is_floating_point() or field.is_complex()):
+        wanted = "complex" if isinstance(spec.kind, Complex) else "real floating-point"
+        raise LearnerError(f"{spec.name}: {field.dtype} numbers, expected {wanted} ones, e.g. by field.to(...).")
     if not bool(torch.isfinite(field).all()):
         rows = (~torch.isfinite(field.flatten(1)).all(1)).nonzero().flatten()
         raise LearnerError(

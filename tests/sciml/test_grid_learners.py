@@ -219,3 +219,15 @@ def test_two_valued_inputs_become_plus_and_minus_one():
     features = learner.fields.features(data.inputs)["features"]
     standard = (features - learner.module.shift) / learner.module.scale
     torch.testing.assert_close(standard.abs(), torch.ones_like(standard), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+def test_numbers_of_the_wrong_kind_are_named(dtype):
+    learner, data = fitted(DataMgNO)
+    with pytest.raises(LearnerError, match="numbers, expected real floating-point ones"):
+        learner.predict(data.inputs.to(dtype=dtype))
+
+
+def test_settings_of_roll_outs_are_refused_where_nothing_evolves():
+    with pytest.raises(LearnerError, match="push_forward = 2 is for problems that evolve in time, and darcy does not"):
+        DataMgNO.from_problem(Darcy(resolution=16), DataMgNOConfig(channels=4, push_forward=2))

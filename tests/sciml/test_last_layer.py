@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pde_benchmarks import Darcy
+from pde_benchmarks import Batch, Darcy, Pipe
 from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.metrics import coverage
 from sciml.errors import ConfigurationError, LearnerError
@@ -116,3 +116,29 @@ def test_error_bars_are_refused_where_the_answer_is_not_the_networks_own():
         DataMgNOConfig(uncertainty="laplace", physics="error", labels=0)
     with pytest.raises(ConfigurationError, match="whose last layer is linear"):
         readout_of(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1)))
+
+
+def test_a_correction_of_multigrid_without_v_cycles_has_error_bars_on_its_own_grid():
+    """std is there with a base, too; on another grid, where V-cycles follow, it is refused."""
+    train, finer = darcy(32, 0), Darcy("smooth", 32)
+    config = MgNOConfig(post_cycles=0, channels=4, layers=1, levels="11 20", uncertainty="laplace")
+    learner = MgNO.from_problem(train.problem, config)
+    learner.fit(train, darcy(16, 1), Trainer(TrainingConfig(steps=5)))
+    assert learner.evaluate(darcy(16, 2))["coverage_90"] > 0.5
+    with pytest.raises(LearnerError, match="error bars belong to the training grid 16×16"):
+        learner.predict(finer.sample(1, torch.Generator().manual_seed(0)))
+
+
+def test_imposed_values_have_no_deviation():
+    """On the walls of a pipe the answer is zero whatever the network says, and so is its error."""
+    problem = Pipe(resolution=17)
+    shapes = problem.sample(8, torch.Generator().manual_seed(0))
+    outputs = Batch({"velocity": torch.rand(8, 1, 17, 17, dtype=torch.float64)})
+    data = Dataset(problem, shapes, outputs, "pipe")
+    config = DataMgNOConfig(channels=4, layers=1, patch=1, levels="10", impose=True, uncertainty="laplace")
+    learner = DataMgNO.from_problem(problem, config)
+    learner.fit(data, data, Trainer(TrainingConfig(steps=2)))
+    std = learner.predict(shapes).std["velocity"]
+    assert std[..., 0].abs().max() == 0
+    assert std[..., -1].abs().max() == 0
+    assert (std[..., 1:-1] > 0).all()

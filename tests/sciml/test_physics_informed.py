@@ -106,3 +106,9 @@ def test_the_equation_teaches_without_a_label(settings):
 def test_labels_without_another_teacher_are_refused():
     with pytest.raises(ConfigurationError, match="labels = 3: what teaches the other samples"):
         DataMgNOConfig(labels=3)
+
+
+def test_more_labels_than_samples_are_refused():
+    data = darcy()
+    with pytest.raises(ConfigurationError, match="labels = 9: there are only 8 training samples"):
+        learner_of(data, physics="error", labels=9).fit(data, data, Trainer(TrainingConfig(steps=1)))

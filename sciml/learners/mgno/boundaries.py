@@ -88,9 +88,15 @@ class ImposedNetwork(ScaledNetwork):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map raw channels ``(batch, channels, *grid)`` to raw outputs ``(batch, outputs, *grid)``."""
-        answer = super().forward(features)
+        return self._held(super().forward(features))
+
+    def deviation(self, features: Tensor) -> Tensor:
+        """Standard deviation of the outputs: zero where the answer is imposed."""
+        return self._held(super().deviation(features))
+
+    def _held(self, answer: Tensor) -> Tensor:
         free = torch.ones((), dtype=torch.bool, device=answer.device)
-        for size, sides in zip(features.shape[2:], self.sides, strict=True):
+        for size, sides in zip(answer.shape[2:], self.sides, strict=True):
             line = torch.ones(size, dtype=torch.bool, device=answer.device)
             line[_ends(sides, self.alignment)] = False
             free = free[..., None] & line
