@@ -1,6 +1,6 @@
 """Operator learning on grids: every problem under one budget, the equation inside, roll-outs, transfer, error bars.
 
-python docs/benchmarks/operators.py [--device cpu|cuda] [--quick] [--budget 60s] [--only PART,PART] [--cases CASE,CASE]
+python docs/benchmarks/operators.py [--device cpu|cuda] [--quick] [--budget 40s] [--only PART,PART] [--cases CASE,CASE]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 # This folder comes last on the path: its `solvers.py` must not stand in for the package.
 sys.path.append(sys.path.pop(0))
 
-PARTS = ("problems", "physics", "transfer", "labels", "roll_outs", "uncertainty")
+PARTS = ("problems", "physics", "transfer", "labels", "roll_outs", "uncertainty", "preconditioner")
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds whose numbers mean nothing")
-    parser.add_argument("--budget", default="60s", help="training time of every learner and seed")
+    parser.add_argument("--budget", default="40s", help="training time of every learner and seed")
     parser.add_argument("--published-budget", default=None, help="accepted like everywhere; not used here")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated, of {', '.join(PARTS)}")
     parser.add_argument("--cases", default="", help="problems of the first part, comma-separated; all if not given")
@@ -41,7 +41,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Run the parts in turn; every figure is saved as soon as it is there."""
     import torch
-    from parts import operator_comparison, operator_physics, operator_roll_outs
+    from parts import operator_comparison, operator_physics, operator_preconditioner, operator_roll_outs
     from parts.contenders import Scale
     from parts.operator_page import render
     from parts.record import Record
@@ -53,7 +53,7 @@ def measure(arguments: argparse.Namespace) -> None:
     scratch = Path(tempfile.mkdtemp()) if arguments.quick else HERE
     kept = scratch / "runs" if arguments.quick else HERE.parents[1] / "runs" / f"operators-{arguments.device}"
     work = arguments.work or kept
-    record = Record("operators", arguments.device, scratch)
+    record = Record("operators", arguments.device, scratch, f"--budget {arguments.budget}")
     scale = Scale.quick() if arguments.quick else Scale(budget=seconds(arguments.budget))
     if arguments.device == "cuda":
         scale = dataclasses.replace(scale, threads=None)
@@ -64,6 +64,7 @@ def measure(arguments: argparse.Namespace) -> None:
         "transfer": lambda: operator_physics.transfer(record, scale, work),
         "labels": lambda: operator_physics.few_labels(record, scale, work),
         "roll_outs": lambda: operator_roll_outs.roll_outs(record, scale, work),
+        "preconditioner": lambda: operator_preconditioner.preconditioner(record, scale, work),
         "uncertainty": lambda: operator_physics.uncertainty(record, scale, work),
     }
     for name in PARTS:

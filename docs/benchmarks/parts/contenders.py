@@ -31,7 +31,7 @@ class Contender:
 class Scale:
     """How large the benchmark is: full, or quick for a smoke run whose numbers mean nothing."""
 
-    budget: float = 60.0
+    budget: float = 40.0
     seeds: tuple[int, ...] = (0, 1, 2)
     threads: int | None = 1
     small: bool = False

@@ -44,6 +44,7 @@ def render(record: Mapping[str, Any]) -> str:
         "![Energy spectrum](figures/navier_stokes_spectrum.png)" if "roll_outs" in tables else "",
         "![A prediction](figures/navier_stokes_prediction.png)" if "roll_outs" in tables else "",
         section(tables, "uncertainty", "## Error bars"),
+        section(tables, "preconditioner", "## A network as preconditioner"),
         "## All figures\n\n" + figures_table(figures),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -41,23 +41,27 @@ def physics_inside(record: Record, scale: Scale, work: Path) -> None:
     for name, (case, contender) in PHYSICS.items():
         data = data_of(case, scale)
         _, plain, _ = best_of(case, scale, case.families["mgno"], data, work)
-        runs = [trained(case, scale, "mgno, physics inside", contender, seed, data, work) for seed in scale.seeds]
+        label = f"{name}, physics inside"
+        runs = [trained(case, scale, label, contender, seed, data, work) for seed in scale.seeds]
         reference = fmean(run[L2] for run in plain)
         over_plain[name] = [metrics[L2] / reference for _, metrics in runs]
         test = _test_of(case, data.tests["held_out"], scale)
         answers = [_measured("learner", learner, test) for learner, _ in runs]
         milliseconds = fmean(row.milliseconds for row in answers)
         rows = _classical_rows(test)
-        record.table(f"classical_{name}", ["solver", "L² %", "ms per sample"], _cells(rows), f"{name}, no learning.")
+        caption = f"{case.name}, no learning."
+        record.table(f"classical_{case.name}", ["solver", "L² %", "ms per sample"], _cells(rows), caption)
         affordable = [row for row in rows if row.milliseconds <= milliseconds] or [min(rows, key=_time)]
         best = min(affordable, key=lambda row: row.error)
         over_classical[name] = [row.error / best.error for row in answers]
         ours = 100 * fmean(row.error for row in answers)
         table.append([name, 100 * reference, ours, milliseconds, best.name, 100 * best.error, best.milliseconds])
         facts = {"seeds": list(scale.seeds), "unit": "1", "budget_s": scale.budget}
-        record.figure(f"{name}.physics_inside_over_plain.relative_l2", over_plain[name], **facts)
+        over, _, variant = name.partition(", ")
+        suffix = f".{variant.replace(' ', '_')}" if variant else ""
+        record.figure(f"{over}.physics_inside_over_plain.relative_l2{suffix}", over_plain[name], **facts)
         record.figure(
-            f"{name}.physics_inside_over_classical_of_equal_prediction_time.relative_l2",
+            f"{over}.physics_inside_over_classical_of_equal_prediction_time.relative_l2{suffix}",
             over_classical[name],
             note=f"against {best.name}",
             **facts,
@@ -206,6 +210,9 @@ def _cells(rows: list[_Row]) -> list[list[Any]]:
 
 
 def _summary(record: Record, figure: str, ratios: dict[str, list[float]], rank: int, bar: float) -> None:
-    order = sorted(ratios, key=lambda name: fmean(ratios[name]))
-    chosen = cast(str, order[rank])
+    best: dict[str, str] = {}  # the better of the rows of every problem
+    for name in sorted(ratios, key=lambda name: fmean(ratios[name])):
+        best.setdefault(name.partition(",")[0], name)
+    order = list(best.values())
+    chosen = order[rank]
     record.figure(figure, ratios[chosen], bar=at_most(bar), unit="1", note=f"{chosen}; in order: {', '.join(order)}")

@@ -32,7 +32,7 @@ def roll_outs(record: Record, scale: Scale, work: Path) -> None:
     data = data_of(case, scale)
     test = data.tests["held_out"]
     problem = cast(NavierStokes, data.problem)
-    frames = LONG if not scale.small else 3
+    frames = LONG if not scale.small else problem.frames + 2
     inputs = test.inputs.rows(slice(0, SAMPLES))
     truth = problem.with_frames(frames).solve(inputs)["vorticity"]
     table: list[list[Any]] = []

@@ -23,9 +23,11 @@ class Record:
     ----------
     device
         ``cpu``, or the device whose name is appended to every figure's name.
+    options
+        What follows the script's name in the command that measures this again.
     """
 
-    def __init__(self, name: str, device: str, directory: Path = HERE) -> None:
+    def __init__(self, name: str, device: str, directory: Path = HERE, options: str = "") -> None:
         self.path = directory / f"{name}.json"
         self.began = time.monotonic()
         earlier = read_json(self.path) if self.path.is_file() else {}
@@ -34,7 +36,7 @@ class Record:
         self.content: dict[str, Any] = {
             "schema": 1,
             "benchmark": name,
-            "command": f"python docs/benchmarks/{name}.py",
+            "command": f"python docs/benchmarks/{name}.py {options}".strip(),
             "commit": _commit(),
             "date": datetime.now(UTC).date().isoformat(),
             "seconds": earlier.get("seconds", 0),
