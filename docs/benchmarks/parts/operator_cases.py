@@ -70,7 +70,7 @@ UPSCALED = Case(
     "darcy_upscaled", "darcy-upscaled", {}, (1024, 200), SQUARE, {"resolution": 32, "refinement": 2, "factors": 4}
 )
 
-CASES = (DARCY_ROUGH, DARCY_MULTISCALE, HELMHOLTZ, NAVIER_STOKES, PIPE, BURGERS)
+CASES = (DARCY_ROUGH, DARCY_SMOOTH, DARCY_MULTISCALE, HELMHOLTZ, NAVIER_STOKES, PIPE, BURGERS)
 
 _OPERATOR = {"residual": "operator", "base": "fmg", "patch": 1, "channels": 12, "layers": 3, "levels": "11 11 11 11 20"}
 
