@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 # This folder comes last on the path: its `solvers.py` must not stand in for the package.
 sys.path.append(sys.path.pop(0))
 
-PARTS = ("problems", "physics", "transfer", "labels", "roll_outs", "uncertainty", "preconditioner")
+PARTS = ("problems", "physics", "transfer", "labels", "roll_outs", "uncertainty", "preconditioner", "published")
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds whose numbers mean nothing")
     parser.add_argument("--budget", default="40s", help="training time of every learner and seed")
-    parser.add_argument("--published-budget", default=None, help="accepted like everywhere; not used here")
+    parser.add_argument("--published-budget", default="120s", help="training time at the published resolutions")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated, of {', '.join(PARTS)}")
     parser.add_argument("--cases", default="", help="problems of the first part, comma-separated; all if not given")
     parser.add_argument("--work", type=Path, default=None, help="where runs are kept: a stopped benchmark goes on")
@@ -41,7 +41,13 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Run the parts in turn; every figure is saved as soon as it is there."""
     import torch
-    from parts import operator_comparison, operator_physics, operator_preconditioner, operator_roll_outs
+    from parts import (
+        operator_comparison,
+        operator_physics,
+        operator_preconditioner,
+        operator_published,
+        operator_roll_outs,
+    )
     from parts.contenders import Scale
     from parts.operator_page import render
     from parts.record import Record
@@ -66,6 +72,7 @@ def measure(arguments: argparse.Namespace) -> None:
         "roll_outs": lambda: operator_roll_outs.roll_outs(record, scale, work),
         "preconditioner": lambda: operator_preconditioner.preconditioner(record, scale, work),
         "uncertainty": lambda: operator_physics.uncertainty(record, scale, work),
+        "published": lambda: operator_published.published(record, scale, work, seconds(arguments.published_budget)),
     }
     for name in PARTS:
         if name in arguments.only.split(","):
