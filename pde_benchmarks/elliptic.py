@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
-from pde_benchmarks.guessed import GuessedProblem
+from pde_benchmarks.linear import LinearProblem
 from pde_benchmarks.problem import Batch, FieldSpec, Grid
 from solvers import CG, DiffusionOperator, GeometricMultigrid, MultigridHierarchy, linear_solve
 
@@ -25,7 +25,7 @@ SAMPLES_AT_ONCE = 32
 CORRECTION_CYCLES = 2
 
 
-class EllipticProblem(GuessedProblem):
+class EllipticProblem(LinearProblem):
     """A(a) u = f with a symmetric positive definite A known for every input, one scalar output field on a grid."""
 
     guesses: ClassVar[tuple[str, ...]] = ("coarse", "fmg")
@@ -38,11 +38,21 @@ class EllipticProblem(GuessedProblem):
     def load(self, inputs: Batch) -> Tensor:
         """Right-hand sides, flat, shape ``(count, n)``."""
 
-    @property
-    def output(self) -> FieldSpec:
-        """The one output field."""
-        (spec,) = self.outputs
-        return spec
+    def krylov(self, rtol: float) -> CG:
+        """Conjugate gradients."""
+        return CG(rtol=rtol)
+
+    def preconditioner(self, inputs: Batch) -> GeometricMultigrid:
+        """A V-cycle in single precision."""
+        return GeometricMultigrid(dtype=torch.float32)
+
+    def unknowns(self, outputs: Batch) -> Tensor:
+        """The output field as flat vectors, shape ``(count, n)``."""
+        return outputs[self.output.name].flatten(1)
+
+    def fields(self, unknowns: Tensor, inputs: Batch) -> Batch:
+        """Flat vectors as the output field on the inputs' grid."""
+        return self._fields(unknowns.reshape(inputs.count, *self._shape(inputs)))
 
     def solve(self, inputs: Batch) -> Batch:
         """Reference solution to a relative residual of 1e-10 by multigrid-preconditioned CG, in float64.
@@ -50,11 +60,11 @@ class EllipticProblem(GuessedProblem):
         The result has the dtype of the inputs; rows are solved in batches that stay in cache.
         """
         (first, *_) = inputs.values()
-        solver = CG(rtol=REFERENCE_RTOL)
+        solver = self.krylov(REFERENCE_RTOL)
         parts = []
         for start in range(0, inputs.count, SAMPLES_AT_ONCE):
             rows = inputs.rows(slice(start, start + SAMPLES_AT_ONCE)).to(dtype=torch.float64)
-            parts.append(linear_solve(self.operator(rows), self.load(rows), solver, self.preconditioner()).value)
+            parts.append(linear_solve(self.operator(rows), self.load(rows), solver, self.preconditioner(rows)).value)
         if not parts:
             return self._fields(first.new_zeros((0, *self._shape(inputs))))
         return self._fields(torch.cat(parts).reshape(inputs.count, *self._shape(inputs)).to(first.dtype))
@@ -101,10 +111,6 @@ class EllipticProblem(GuessedProblem):
             missing: Tensor = _ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
             u = u + missing.reshape(u.shape)
         return self._fields(u)
-
-    def preconditioner(self) -> GeometricMultigrid:
-        """What conjugate gradients on this operator should use: a V-cycle in single precision."""
-        return GeometricMultigrid(dtype=torch.float32)
 
     def hierarchy(self, inputs: Batch) -> MultigridHierarchy:
         """Multigrid set up for the operators of all samples."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.linear import LinearProblem
 from pde_benchmarks.problem import Batch, Problem, RecordedProblem
 from sciml.errors import ConfigurationError, LearnerError
-from solvers import CG, FlexibleCG, Preconditioner, linear_solve
+from solvers import FlexibleCG, Preconditioner, linear_solve
 
 __all__ = ["Certificate", "certify", "estimated_error", "require_certifiable"]
 
@@ -25,7 +25,7 @@ class Certificate:
     Attributes
     ----------
     residual
-        ‖f − A u‖₂ / ‖f‖₂ of the prediction, float64.
+        ‖f − A u‖₂ / ‖f‖₂ of the prediction, float64; infinite where f = 0 and the residual is not.
     estimated_error
         ‖`Problem.correction`‖₂ / ‖u‖₂: an estimate of the relative L2 error, good to a factor of about two.
     polished
@@ -33,7 +33,8 @@ class Certificate:
     polished_residual
         Its relative residual as computed in float64 (before rounding to the prediction's dtype).
     iterations, iterations_from_zero
-        Preconditioned conjugate-gradient steps from the prediction, and from zero, to the same tolerance.
+        Preconditioned Krylov steps (conjugate gradients, or GMRES for waves) from the prediction, and from zero, to the
+        same tolerance.
     """
 
     residual: Tensor
@@ -61,7 +62,7 @@ def certify(
     preconditioner
         What to polish with, made for the inputs of every batch, e.g. ``partial(learned_preconditioner, learner)``; it
         need not be linear, and the iterations are then those of flexible conjugate gradients. None: the problem's
-        V-cycles. The certificate's meaning does not depend on it.
+        own. The certificate's meaning does not depend on it.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def certify(
     known = require_certifiable(problem, rtol)
     known.check(inputs)
     parts = []
-    for start in range(0, inputs.count, batch_size):
+    for start in range(0, max(inputs.count, 1), batch_size):
         rows = slice(start, start + batch_size)
         parts.append(_certify_batch(known, inputs.rows(rows), prediction.rows(rows), rtol, preconditioner))
     name = known.output.name
@@ -103,12 +104,12 @@ def certify(
 def estimated_error(problem: Problem, inputs: Batch, prediction: Batch) -> Tensor:
     """‖correction‖₂ / ‖prediction‖₂ per sample: an estimate of the relative L2 error."""
     known = _known(problem)
-    name = known.output.name
-    correction = known.correction(inputs.to(dtype=torch.float64), prediction.to(dtype=torch.float64))[name]
-    return correction.flatten(1).norm(dim=1) / prediction[name].to(torch.float64).flatten(1).norm(dim=1)
+    seen = prediction.to(dtype=torch.float64)
+    correction = known.correction(inputs.to(dtype=torch.float64), seen)[known.output.name]
+    return _ratio(correction.flatten(1).norm(dim=1), seen[known.output.name].flatten(1).norm(dim=1))
 
 
-def require_certifiable(problem: Problem, rtol: float) -> EllipticProblem:
+def require_certifiable(problem: Problem, rtol: float) -> LinearProblem:
     """The problem, whose equation is known and can be solved to ``rtol``; raises as `certify` does."""
     if not TIGHTEST <= rtol < 1:
         raise ConfigurationError(
@@ -119,36 +120,39 @@ def require_certifiable(problem: Problem, rtol: float) -> EllipticProblem:
 
 @torch.no_grad()
 def _certify_batch(
-    problem: EllipticProblem,
+    problem: LinearProblem,
     inputs: Batch,
     prediction: Batch,
     rtol: float,
     preconditioner: Callable[[Batch], Preconditioner] | None,
 ) -> Certificate:
-    name = problem.output.name
     rows = inputs.to(dtype=torch.float64)
-    guess = prediction[name].to(torch.float64)
+    guess = problem.unknowns(prediction.to(dtype=torch.float64))
     A, b = problem.operator(rows), problem.load(rows)
-    precondition = problem.preconditioner() if preconditioner is None else preconditioner(rows)
-    solver = CG(rtol=rtol) if preconditioner is None else FlexibleCG(rtol=rtol)
-    zero = linear_solve(A, b, solver, precondition)
-    polished = linear_solve(A, b, solver, precondition, x0=guess.flatten(1), state=zero.state)
-    residual = (b - A.mv(guess.flatten(1))).norm(dim=1) / b.norm(dim=1)
+    recipe = problem.preconditioner(rows) if preconditioner is None else preconditioner(rows)
+    solver = problem.krylov(rtol) if preconditioner is None else FlexibleCG(rtol=rtol)
+    zero = linear_solve(A, b, solver, recipe)
+    polished = linear_solve(A, b, solver, recipe, x0=guess, state=zero.state)
     return Certificate(
-        residual=residual,
+        residual=_ratio((b - A.mv(guess)).norm(dim=1), b.norm(dim=1)),
         estimated_error=estimated_error(problem, inputs, prediction),
-        polished=Batch({name: polished.value.reshape(guess.shape).to(prediction[name].dtype)}),
+        polished=problem.fields(polished.value, rows).to(dtype=prediction[problem.output.name].dtype),
         polished_residual=polished.stats.relative_residual,
         iterations=polished.stats.iterations,
         iterations_from_zero=zero.stats.iterations,
     )
 
 
-def _known(problem: Problem) -> EllipticProblem:
-    if not isinstance(problem, EllipticProblem):
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """part / whole, and 0 where both vanish."""
+    return torch.where(part == 0, 0.0, part / whole)
+
+
+def _known(problem: Problem) -> LinearProblem:
+    if not isinstance(problem, LinearProblem):
         raise LearnerError(
-            f"{problem.name}: {_reason(problem)}; train on an elliptic problem, e.g. with `sciml run darcy`, to get "
-            "answers that can be certified."
+            f"{problem.name}: {_reason(problem)}; train on such a problem, e.g. with `sciml run darcy`, to get answers "
+            "that can be certified."
         )
     return problem
 
@@ -156,4 +160,4 @@ def _known(problem: Problem) -> EllipticProblem:
 def _reason(problem: Problem) -> str:
     if isinstance(problem, RecordedProblem):
         return "a certificate needs the equation, and this data came without one"
-    return "a certificate is made by multigrid, which serves elliptic equations, and this is none"
+    return "a certificate needs a linear equation for the output that is known at the output's own resolution"

@@ -11,9 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from pde_benchmarks.errors import ProblemError
-from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.helmholtz.constant_speed import ConstantSpeedInverse
 from pde_benchmarks.helmholtz.elements import SquareElements, hat_integrals, square_elements
+from pde_benchmarks.linear import LinearProblem
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Positive
 from pde_benchmarks.random_fields import GaussianField
 from solvers import GMRES, CSROperator, SuperLU, linear_solve
@@ -25,12 +25,12 @@ SOURCE = (0.35, 0.65)
 NODES_PER_WAVELENGTH = 4
 SAMPLES_AT_ONCE = 8  # a factor of 101² nodes takes 20 MB
 CORRECTION_RTOL = 1e-4
-CORRECTION_STEPS = 400
-CORRECTION_RESTART = 60
+MAX_STEPS = 400
+RESTART = 60
 
 
 @dataclass(frozen=True)
-class Helmholtz(GuessedProblem):
+class Helmholtz(LinearProblem):
     """−Δu − (1 + iη) (ω/c)² u = 0 in the unit square, driven through its top; the map c ↦ u.
 
     ∂u/∂n = 1 where 0.35 ≤ x ≤ 0.65 at the top (y = 1), else 0 on the whole boundary; n points outwards. The wave speed
@@ -149,11 +149,11 @@ class Helmholtz(GuessedProblem):
             rows = inputs.rows(slice(start, start + SAMPLES_AT_ONCE)).to(dtype=torch.float64)
             parts.append(linear_solve(self.operator(rows), self.load(rows), SuperLU(rtol=1e-10)).value)
         u = torch.cat(parts) if parts else self.load(inputs)
-        return self._fields(u.to(self._dtype(inputs["wave_speed"])), inputs)
+        return self.fields(u.to(self._dtype(inputs["wave_speed"])), inputs)
 
     def residual(self, inputs: Batch, outputs: Batch) -> Batch:
         """A(c) u − f, tested with every node's function; differentiable in c and u."""
-        return self._fields(-self._missing(inputs, outputs), inputs)
+        return self.fields(-self._missing(inputs, outputs), inputs)
 
     def correction(self, inputs: Batch, outputs: Batch) -> Batch:
         """The error u* − u to a relative 1e-4 or so: A⁻¹ (f − A u) by preconditioned GMRES.
@@ -161,14 +161,29 @@ class Helmholtz(GuessedProblem):
         Its gradients in u and c are those of A⁻¹ (f − A u), by an adjoint solve of the same tolerance; GMRES itself,
         which is not linear in the residual, is not differentiated.
         """
-        solver = GMRES(rtol=CORRECTION_RTOL, max_iterations=CORRECTION_STEPS, restart=CORRECTION_RESTART)
         missing = self._missing(inputs, outputs)
-        return self._fields(linear_solve(self.operator(inputs), missing, solver, self.inverse(inputs)).value, inputs)
+        solver = self.krylov(CORRECTION_RTOL)
+        step = linear_solve(self.operator(inputs), missing, solver, self.preconditioner(inputs))
+        return self.fields(step.value, inputs)
 
-    def inverse(self, inputs: Batch) -> ConstantSpeedInverse:
+    def krylov(self, rtol: float) -> GMRES:
+        """GMRES, with as long a memory as the resonances ask for."""
+        return GMRES(rtol=rtol, max_iterations=MAX_STEPS, restart=RESTART)
+
+    def preconditioner(self, inputs: Batch) -> ConstantSpeedInverse:
         """The regularised inverse for a constant wave speed, that with the sample's mean of 1/c²."""
         shift = self._loss * self._squared_wave_numbers(inputs).mean(-1)
         return ConstantSpeedInverse.of(self._elements(inputs), shift)
+
+    def unknowns(self, outputs: Batch) -> Tensor:
+        """The wave as flat vectors ``(count, n²)``, complex with damping."""
+        u = outputs["wave"].flatten(2)
+        return torch.complex(u[:, 0], u[:, 1]) if self.damping else u[:, 0]
+
+    def fields(self, unknowns: Tensor, inputs: Batch) -> Batch:
+        """Flat waves as channels on the grid."""
+        parts = torch.stack((unknowns.real, unknowns.imag), 1) if self.damping else unknowns[:, None]
+        return Batch({"wave": parts.unflatten(-1, inputs["wave_speed"].shape[-2:])})
 
     @torch.no_grad()
     def first_guess(self, inputs: Batch, kind: str) -> Batch:
@@ -178,11 +193,11 @@ class Helmholtz(GuessedProblem):
         """
         match kind:
             case "born":
-                return self._fields(self.inverse(inputs)(self.load(inputs)), inputs)
+                return self.fields(self.preconditioner(inputs)(self.load(inputs)), inputs)
             case "krylov":
                 solver = GMRES(max_iterations=self.krylov_steps, restart=self.krylov_steps)
                 A, b = self.operator(inputs), self.load(inputs)
-                return self._fields(linear_solve(A, b, solver, self.inverse(inputs), throw=False).value, inputs)
+                return self.fields(linear_solve(A, b, solver, self.preconditioner(inputs), throw=False).value, inputs)
         raise ProblemError(f"first guess {kind!r} is unknown: use one of {', '.join(self.guesses)}.")
 
     @property
@@ -192,8 +207,8 @@ class Helmholtz(GuessedProblem):
 
     def hints(self, inputs: Batch, guess: Batch) -> Batch:
         """M (f − A u), M the inverse for a constant wave speed: linear in u, and differentiable in c and u."""
-        step = self.inverse(inputs)(self._missing(inputs, guess))
-        return Batch({"preconditioned_residual": self._fields(step, inputs)["wave"]})
+        step = self.preconditioner(inputs)(self._missing(inputs, guess))
+        return Batch({"preconditioned_residual": self.fields(step, inputs)["wave"]})
 
     @property
     def _loss(self) -> complex:
@@ -213,11 +228,4 @@ class Helmholtz(GuessedProblem):
 
     def _missing(self, inputs: Batch, outputs: Batch) -> Tensor:
         """f − A u, flat."""
-        u = outputs["wave"].flatten(2)
-        wave = torch.complex(u[:, 0], u[:, 1]) if self.damping else u[:, 0]
-        return self.load(inputs) - self.operator(inputs).mv(wave)
-
-    def _fields(self, u: Tensor, inputs: Batch) -> Batch:
-        """Flat waves as channels on the grid."""
-        parts = torch.stack((u.real, u.imag), 1) if self.damping else u[:, None]
-        return Batch({"wave": parts.unflatten(-1, inputs["wave_speed"].shape[-2:])})
+        return self.load(inputs) - self.operator(inputs).mv(self.unknowns(outputs))

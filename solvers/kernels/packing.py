@@ -102,10 +102,10 @@ def pack_taps(taps: Taps) -> PackedTaps:
 def pack(levels: Levels) -> Hierarchy:
     """The levels in flat buffers."""
     data = [level.links.data for level in levels.levels]
-    batch, finer = data[0].shape[0], levels.levels[:-1]
+    finer = levels.levels[:-1]
     shapes = np.array([padded(part.shape[2:]) for part in data], dtype=np.int64)
     starts = np.concatenate([[0], shapes.prod(axis=1).cumsum()[:-1]]).astype(np.int64)
-    flat = torch.cat([part.reshape(batch, -1) for part in data], dim=1).numpy()
+    flat = torch.cat([part.flatten(1) for part in data], dim=1).numpy()
     inverse = levels.coarse_inverse.contiguous().numpy()
     steps = pack_steps([step for level in finer for step in level.steps], levels.coarse_inverse)
     first = np.cumsum([0] + [len(level.steps) for level in finer]).astype(np.int64)

@@ -185,7 +185,7 @@ def test_modes_diagonalise_stiffness_and_mass():
 def test_constant_speed_inverse_is_symmetric_and_bounded(problem):
     """M = Mᵀ, Mᴴ is the adjoint, and no factor exceeds 1/(2ε), even at a resonance."""
     c = sampled(problem, 2)
-    inverse = problem.inverse(c)
+    inverse = problem.preconditioner(c)
     a, b = torch.rand(2, 2, problem.resolution**2, dtype=inverse.factors.dtype)
     torch.testing.assert_close((a * inverse(b)).sum(-1), (inverse(a) * b).sum(-1), rtol=1e-10, atol=0)
     torch.testing.assert_close((a.conj() * inverse(b)).sum(-1), (inverse.H(a).conj() * b).sum(-1), rtol=1e-10, atol=0)
@@ -262,7 +262,7 @@ def test_gradient_of_the_correction_is_the_adjoint_solve(problem):
     inputs = Batch({"wave_speed": c})
     du, dc = torch.autograd.grad((problem.correction(inputs, Batch({"wave": u}))["wave"] * w).sum(), (u, c))
     torch.testing.assert_close(du, -w, rtol=0, atol=2e-2)
-    exact = problem._fields(linear_solve(problem.operator(inputs), problem.load(inputs), SuperLU()).value, inputs)
+    exact = problem.fields(linear_solve(problem.operator(inputs), problem.load(inputs), SuperLU()).value, inputs)
     (expected,) = torch.autograd.grad((exact["wave"] * w).sum(), c)
     assert (dc - expected).norm() < 1e-2 * expected.norm()
 
@@ -272,9 +272,9 @@ def test_constant_speed_inverse_is_a_good_preconditioner():
     problem = Helmholtz()
     c = sampled(problem, 2)
     A, b = problem.operator(c), problem.load(c)
-    solution = linear_solve(A, b, GMRES(rtol=1e-8, restart=40), problem.inverse(c))
+    solution = linear_solve(A, b, GMRES(rtol=1e-8, restart=40), problem.preconditioner(c))
     assert solution.stats.iterations.max() <= 20
-    assert relative_l2(problem._fields(solution.value, c)["wave"], problem.solve(c)["wave"]).max() < 1e-5
+    assert relative_l2(problem.fields(solution.value, c)["wave"], problem.solve(c)["wave"]).max() < 1e-5
 
 
 @BOTH

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from pde_benchmarks import Darcy, FieldSpec, Grid, RecordedProblem
+from pde_benchmarks import Darcy, FieldSpec, Grid, Helmholtz, Poisson, RecordedProblem, UpscaledDarcy
 from pde_benchmarks.metrics import relative_l2
+from pde_benchmarks.problem import Batch
 from sciml.certify import certify
 from sciml.errors import LearnerError
 
@@ -49,3 +50,38 @@ def test_recorded_data_cannot_be_certified():
     spec = FieldSpec("x", 1, Grid((8, 8)))
     with pytest.raises(LearnerError, match="needs the equation"):
         certify(RecordedProblem("f", (spec,), (spec,)), {}, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.05], ids=["real", "complex"])
+def test_waves_are_certified_and_polished_by_gmres(damping):
+    """The polished wave solves A u = f to the tolerance; for a single answer the estimate is its error."""
+    problem = Helmholtz(frequency=300.0, resolution=33, damping=damping)
+    c = problem.sample(3, torch.Generator().manual_seed(1))
+    guess = problem.first_guess(c, "born")
+    certificate = certify(problem, c, guess, 1e-8)
+    u = problem.solve(c)
+    assert (certificate.polished_residual <= 1.01e-8).all()
+    assert relative_l2(certificate.polished["wave"], u["wave"]).max() < 1e-5
+    missing = (u["wave"] - guess["wave"]).flatten(1).norm(dim=1) / guess["wave"].flatten(1).norm(dim=1)
+    assert torch.allclose(certificate.estimated_error, missing, rtol=1e-2)
+
+
+def test_no_samples_have_an_empty_certificate():
+    problem, a, u = case(n=16)
+    certificate = certify(problem, a.rows(slice(0, 0)), u.rows(slice(0, 0)))
+    assert certificate.residual.shape == (0,)
+    assert certificate.polished["solution"].shape == (0, 1, 16, 16)
+
+
+def test_a_source_of_zero_has_the_solution_zero_and_no_error():
+    problem = Poisson(resolution=16)
+    inputs = problem.sample(2, torch.Generator().manual_seed(0))
+    nothing = Batch({name: torch.zeros_like(field) for name, field in inputs.items()})
+    certificate = certify(problem, nothing, problem.solve(nothing))
+    assert certificate.residual.tolist() == [0, 0]
+    assert certificate.estimated_error.tolist() == [0, 0]
+
+
+def test_a_problem_whose_equation_holds_on_a_finer_grid_says_so():
+    with pytest.raises(LearnerError, match="known at the output's own resolution"):
+        certify(UpscaledDarcy(), {}, {})  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ def preconditioner(record: Record, scale: Scale, work: Path) -> None:
         inputs = problem.sample(2 if scale.small else SYSTEMS, torch.Generator().manual_seed(SEED))
         recipes = {
             "Jacobi": Jacobi(),
-            "V-cycle": problem.preconditioner(),
+            "V-cycle": problem.preconditioner(inputs),
             "learned, between 4 Jacobi steps": learned_preconditioner(learner, inputs),
         }
         solves = {name: _solve(problem, inputs, recipe) for name, recipe in recipes.items()}
