@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, get_type_hints
@@ -61,8 +61,7 @@ def configure(config_type: type, values: Mapping[str, Any]) -> Any:
         own = first.get("ctx", {}).get("error")
         if isinstance(own, ScimlError):  # the class's own check, which names value and remedy itself
             raise ConfigurationError(str(own)) from None
-        where = ".".join(str(part) for part in (config_type.__name__, *first["loc"]))
-        raise ConfigurationError(f"{where} = {first['input']!r}: {first['msg']}.") from None
+        raise ConfigurationError(_misfit(config_type, values, error.errors())) from None
 
 
 def describe_problem(problem: Problem) -> dict[str, Any]:
@@ -100,6 +99,15 @@ def rebuild_problem(description: Mapping[str, Any]) -> Problem:
         )
     problem: Problem = configure(find(problem_types(), description["name"], "problem"), description.get("config", {}))
     return problem
+
+
+def _misfit(config_type: type, values: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> str:
+    """What the first value that does not fit should have been, and its default as an example."""
+    key = errors[0]["loc"][0]
+    reasons = dict.fromkeys(error["msg"] for error in errors if error["loc"][0] == key)  # those of all alternatives
+    (field,) = (field for field in dataclasses.fields(config_type) if field.name == key)
+    usual = "" if field.default is dataclasses.MISSING else f"; the default is {field.default!r}"
+    return f"{config_type.__name__}.{key} = {values[key]!r}: {', or '.join(reasons)}{usual}."
 
 
 def _is_nested(kind: Any, value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pde_benchmarks.elliptic import EllipticProblem
+from pde_benchmarks.linear import LinearProblem
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.registry import configure
 from sciml.certify import estimated_error
@@ -120,7 +120,7 @@ def _direct(learner: Learner, data: ExperimentData) -> dict[str, float]:
 def _certificate(learner: Learner, data: ExperimentData) -> tuple[Tensor, Tensor] | None:
     """Estimated and true relative error of every sample of the first test set, where the equation is known."""
     (test, *_) = data.tests.values()
-    if not isinstance(test.problem, EllipticProblem):
+    if not isinstance(test.problem, LinearProblem):
         return None
     prediction = learner.predict(test.inputs).mean
     name = test.problem.output.name

@@ -225,10 +225,12 @@ class GridLearner(Learner):
         Raises
         ------
         LearnerError
-            If the problem is no evolution.
+            If the problem is no evolution, or ``frames`` no whole number of at least 1.
         """
         if not isinstance(self.fields, RollOut):
             raise LearnerError(f"{self.problem.name} does not evolve in time: there is nothing to roll out.")
+        if not isinstance(frames, int) or frames < 1:
+            raise LearnerError(f"roll_out of {frames!r} frames: a whole number of at least 1 is expected.")
         longer = copy.copy(self)
         longer.fields = RollOut(self.fields.evolution.with_frames(frames), self.config)
         return longer.predict(inputs, batch_size)
@@ -311,11 +313,19 @@ class GridLearner(Learner):
         self._check_steps()
 
     def _check_steps(self) -> None:
-        """Settings of roll-outs are refused where nothing is rolled out."""
+        """Settings of roll-outs are refused where nothing is rolled out, or not far enough."""
+        if isinstance(self.fields, RollOut):
+            steps, frames = self.config.unroll + self.config.push_forward, self.fields.evolution.frames
+            if steps > frames:
+                raise LearnerError(
+                    f"unroll={self.config.unroll} and push_forward={self.config.push_forward} take {steps} steps, and "
+                    f"a trajectory of {self.problem.name} has {frames}: use smaller ones, or more frames."
+                )
+            return
         usual = GridConfig()
         for name in ("unroll", "push_forward", "noise"):
             value = getattr(self.config, name)
-            if value != getattr(usual, name) and not isinstance(self.fields, RollOut):
+            if value != getattr(usual, name):
                 raise LearnerError(
                     f"{name} = {value} is for problems that evolve in time, and {self.problem.name} does not: leave it "
                     "out."

@@ -36,7 +36,7 @@ class TrainingConfig:
     precision
         ``fp32``, or ``bf16`` for mixed precision.
     compile
-        Pass the module through `torch.compile`.
+        Pass the module through `torch.compile`; compiling takes up to minutes before the first step, in silence.
     checkpoint_seconds
         Seconds between two checkpoints.
     validations

@@ -167,8 +167,12 @@ def test_an_experiment_on_an_evolution_is_told_whole(tmp_path, monkeypatch):
 
 def test_bad_settings_are_named():
     data = drift_data(frames=2)
+    with pytest.raises(LearnerError, match="unroll=4 and push_forward=0 take 4 steps, and a trajectory of drift has 2"):
+        learner_of(data, unroll=4)
     with pytest.raises(LearnerError, match="3 frames a trajectory, the initial one included, but unroll=4"):
-        fitted(data, unroll=4)
+        learner_of(drift_data(frames=4), unroll=4).objective(2).prepare(data)
+    with pytest.raises(LearnerError, match="roll_out of 2.5 frames: a whole number of at least 1"):
+        learner_of(data).roll_out(data.inputs, 2.5)  # type: ignore[arg-type]
     with pytest.raises(LearnerError, match="base='magic': the first guesses of drift are decay"):
         learner_of(data, base="magic")
     with pytest.raises(ConfigurationError, match="unroll = 0"):
