@@ -171,7 +171,7 @@ def test_bad_settings_are_named():
         learner_of(data, unroll=4)
     with pytest.raises(LearnerError, match="3 frames a trajectory, the initial one included, but unroll=4"):
         learner_of(drift_data(frames=4), unroll=4).objective(2).prepare(data)
-    with pytest.raises(LearnerError, match="roll_out of 2.5 frames: a whole number of at least 1"):
+    with pytest.raises(LearnerError, match=r"roll_out of 2\.5 frames: a whole number of at least 1"):
         learner_of(data).roll_out(data.inputs, 2.5)  # type: ignore[arg-type]
     with pytest.raises(LearnerError, match="base='magic': the first guesses of drift are decay"):
         learner_of(data, base="magic")
