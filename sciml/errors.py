@@ -9,7 +9,16 @@ from pathlib import Path
 from pde_benchmarks.errors import ConfigurationError
 from solvers.errors import ScimlError
 
-__all__ = ["ConfigurationError", "LearnerError", "RunError", "ScimlError", "TrainingError", "about"]
+__all__ = [
+    "ConfigurationError",
+    "InferenceError",
+    "LearnerError",
+    "ObservationError",
+    "RunError",
+    "ScimlError",
+    "TrainingError",
+    "about",
+]
 
 
 class LearnerError(ScimlError, ValueError):
@@ -22,6 +31,24 @@ class RunError(ScimlError, RuntimeError):
 
 class TrainingError(ScimlError, RuntimeError):
     """Training cannot go on (non-finite loss, out of memory)."""
+
+
+class ObservationError(ScimlError, ValueError):
+    """Measurements, their noise or their model error cannot be used."""
+
+
+class InferenceError(ScimlError, RuntimeError):
+    """An inference gave no answer that can be relied on (chains that have not mixed, an optimisation cut short).
+
+    Attributes
+    ----------
+    result
+        What was found nevertheless, a `sciml.inference.PosteriorSamples`; None where there is nothing.
+    """
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @contextmanager

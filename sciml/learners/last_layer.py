@@ -99,8 +99,8 @@ def readout_of(network: nn.Module) -> nn.Module:
         if name.rpartition(".")[2] == "readout" and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             return module
     raise ConfigurationError(
-        "uncertainty=laplace needs a network whose last layer is linear, as those of mgno and unet are: use one of "
-        "them, or set uncertainty=none."
+        "uncertainty=laplace needs a network whose last layer is linear, as those of mgno, unet and multionet are: use "
+        "one of them, or set uncertainty=none."
     )
 
 

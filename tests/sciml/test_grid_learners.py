@@ -14,6 +14,7 @@ from sciml.learner import load
 from sciml.learners.baselines.fno import FNO, FNOConfig
 from sciml.learners.baselines.unet import UNet, UNetConfig
 from sciml.learners.mgno import DataMgNO, DataMgNOConfig, MgNO, MgNOConfig, PublishedMgNO, PublishedMgNOConfig
+from sciml.learners.multionet import DeepONetConfig, DeepONetLearner, MultiONetConfig, MultiONetLearner
 from sciml.learners.symmetries import random_symmetry
 from sciml.training import Trainer, TrainingConfig
 
@@ -22,6 +23,8 @@ SMALL = {
     DataMgNO: DataMgNOConfig(channels=4, layers=2, patch=2, levels="11 20"),
     PublishedMgNO: PublishedMgNOConfig(channels=4, layers=2, levels="10 20"),
     UNet: UNetConfig(channels=4, depth=1),
+    MultiONetLearner: MultiONetConfig(latent=8, width=16, depth=3, aggregate=2),
+    DeepONetLearner: DeepONetConfig(latent=8, width=16, depth=3),
 }
 if importlib.util.find_spec("neuralop"):
     SMALL[FNO] = FNOConfig(channels=4, modes=4, layers=2)
