@@ -5,15 +5,19 @@ from pde_benchmarks.corrections import Corrections
 from pde_benchmarks.darcy import Darcy
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.helmholtz import Helmholtz
+from pde_benchmarks.media import BlockDarcy, SmoothDarcy, ThreePhaseDarcy, TwoPhaseDarcy
 from pde_benchmarks.navier_stokes import NavierStokes
 from pde_benchmarks.pipe import Pipe
 from pde_benchmarks.poisson import Poisson
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
 from pde_benchmarks.random_fields import GaussianField
+from pde_benchmarks.sensors import Sensors
 from pde_benchmarks.upscaled_darcy import UpscaledDarcy
+from pde_benchmarks.variational import VariationalProblem
 
 __all__ = [
     "Batch",
+    "BlockDarcy",
     "Burgers",
     "Corrections",
     "Darcy",
@@ -27,5 +31,10 @@ __all__ = [
     "Poisson",
     "Problem",
     "RecordedProblem",
+    "Sensors",
+    "SmoothDarcy",
+    "ThreePhaseDarcy",
+    "TwoPhaseDarcy",
     "UpscaledDarcy",
+    "VariationalProblem",
 ]
