@@ -22,6 +22,7 @@ SQUARE = {
         "unet 16 channels": Contender("unet"),
         "unet 32 channels": Contender("unet", {"channels": 32}),
     },
+    "multionet": {"multionet": Contender("multionet")},
 }
 PERIODIC = {
     **SQUARE,
@@ -54,6 +55,7 @@ LINE = {
         "unet 16 channels": Contender("unet", {"depth": 4, "h1_weight": 0.0}),
         "unet 32 channels": Contender("unet", {"channels": 32, "depth": 4, "h1_weight": 0.0}),
     },
+    "multionet": {"multionet": Contender("multionet", {"h1_weight": 0.0})},
 }
 TURBULENT: Mapping[str, Any] = {"viscosity": 1e-5, "law": "generated"}
 

@@ -50,7 +50,7 @@ def _navier_stokes(problem: NavierStokes) -> dict[str, Solve]:
     solvers: dict[str, Solve] = {}
     for points in (problem.resolution // 4, problem.resolution // 2, problem.resolution):
         solvers[f"spectral, large steps, {points}²"] = partial(_coarser_flow, problem, points)
-    for per_unit in (8, 16, 24, 48):
+    for per_unit in (12, 16, 24, 48):
         other = dataclasses.replace(problem, refinement=1, step=1 / per_unit)
         solvers[f"spectral, {per_unit} steps a frame, {problem.resolution}²"] = other.solve
     return solvers

@@ -9,6 +9,7 @@ from typing import Any
 from parts.contenders import L2, Case, Scale, best_of, data_of
 from parts.operator_cases import CASES
 from parts.record import Record, at_most
+from parts.training_script import Session
 from sciml.classical import classical_rows
 from sciml.figures import training_curves
 from sciml.files import write_figure
@@ -20,11 +21,11 @@ H1 = "test.held_out.relative_h1"
 OURS = "mgno"
 
 
-def problems(record: Record, scale: Scale, work: Path, only: tuple[str, ...] = ()) -> None:
+def problems(session: Session) -> None:
     """One table a problem, and the ratio of MgNO's error to the best baseline's."""
     for case in CASES:
-        if not only or case.name in only:
-            _one(record, case, scale, work)
+        if not session.cases or case.name in session.cases:
+            _one(session.record, case, session.scale, session.work)
 
 
 def _one(record: Record, case: Case, scale: Scale, work: Path) -> None:

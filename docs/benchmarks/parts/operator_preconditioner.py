@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
-from parts.contenders import Case, Contender, Scale, data_of, trained
-from parts.record import Record
+from parts.contenders import Case, Contender, data_of, trained
 from parts.timing import interleaved
+from parts.training_script import Session
 from pde_benchmarks import Corrections, Darcy
 from pde_benchmarks.elliptic import EllipticProblem
 from sciml.learned_preconditioner import learned_preconditioner
@@ -24,8 +23,9 @@ RTOL = 1e-8
 SYSTEMS, SEED, REPEATS = 16, 11, 3
 
 
-def preconditioner(record: Record, scale: Scale, work: Path) -> None:
+def preconditioner(session: Session) -> None:
     """Steps and time of flexible conjugate gradients to 1e-8 on systems that no training saw."""
+    record, scale, work = session.record, session.scale, session.work
     table: list[list[Any]] = []
     for law in ("multiscale", "rough"):
         whole = {"name": "darcy", "config": {"law": law, "resolution": 32 if scale.small else 64}}

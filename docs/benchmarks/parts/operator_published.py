@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
-from parts.contenders import L2, Case, Contender, Scale, data_of, trained
+from parts.contenders import L2, Case, Contender, data_of, trained
 from parts.operator_comparison import H1
-from parts.record import Record
+from parts.training_script import Session
 
 __all__ = ["published"]
 
@@ -28,13 +27,14 @@ LEARNERS = {
 }
 
 
-def published(record: Record, scale: Scale, work: Path, budget: float) -> None:
+def published(session: Session) -> None:
     """One table of both laws; figures of the learner with the equation inside beside the published ones."""
+    record, scale, work = session.record, session.scale, session.work
     table: list[list[Any]] = []
     for law, (resolution, samples) in RESOLUTIONS.items():
         settings = {"law": law, "resolution": resolution}
         case = Case(f"published_{law}", "darcy", settings, samples, {"mgno": LEARNERS}, {"resolution": 64})
-        large = scale if scale.small else dataclasses.replace(scale, budget=budget)
+        large = scale if scale.small else dataclasses.replace(scale, budget=session.published_budget)
         data = data_of(case, large)
         for name, numbers in NUMBERS[law].items():
             table.append([f"{law}: {name}, published", *numbers, EPOCHS, ""])

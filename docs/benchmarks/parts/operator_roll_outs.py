@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import torch
 
-from parts.contenders import Case, Scale, data_of, trained
+from parts.contenders import Case, data_of, trained
 from parts.operator_cases import NAVIER_STOKES, ROLL_OUTS
-from parts.record import Record, at_most
+from parts.record import at_most
+from parts.training_script import Session
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.navier_stokes import NavierStokes, energy_spectrum, enstrophy
 from pde_benchmarks.problem import Batch
@@ -27,8 +28,9 @@ LONG = 50
 SAMPLES = 8
 
 
-def roll_outs(record: Record, scale: Scale, work: Path) -> None:
+def roll_outs(session: Session) -> None:
     """Ways to train a roll-out, under one budget: errors of first and last frame, spectrum, long roll-outs."""
+    record, scale, work = session.record, session.scale, session.work
     case: Case = NAVIER_STOKES
     data = data_of(case, scale)
     test = data.tests["held_out"]
