@@ -29,9 +29,13 @@ class Contender:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the benchmark is: full, or quick for a smoke run whose numbers mean nothing."""
+    """How large the benchmark is: full, or quick for a smoke run whose numbers mean nothing.
+
+    ``budget`` is in seconds of training; ``steps``, where given, takes its place.
+    """
 
     budget: float = 40.0
+    steps: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
     threads: int | None = 1
     small: bool = False
@@ -39,7 +43,7 @@ class Scale:
     @classmethod
     def quick(cls) -> Scale:
         """Seconds for everything."""
-        return cls(0.5, (0,), 1, True)
+        return cls(0.5, seeds=(0,), small=True)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Case:
             "learner_settings": dict(contender.settings),
             "training": dict(contender.training),
             "budget_seconds": scale.budget,
+            "steps": scale.steps,
             "seed": seed,
             "samples": samples,
             "test_samples": test_samples,

@@ -1,0 +1,32 @@
+"""The page docs/benchmarks/dgno.md, rendered from the record: no number on it is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parts.page import figures_table, provenance, section
+
+__all__ = ["render"]
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Markdown of the whole page."""
+    tables, figures = record["tables"], record["figures"]
+    parts = [
+        "# MultiONet and DGNO",
+        "Operator networks that answer at any point, learned with labels and from the equation alone, and the "
+        "inversion of sensor values in their latent space. What the problems are is said in "
+        "[problems](../problems.md). Errors are means over held-out samples of relative L² norms.",
+        provenance(record),
+        "## The bars\n\n" + figures_table({k: v for k, v in figures.items() if "bar" in v}),
+        section(tables, "label_free_darcy_smooth", "## Smooth media without labels"),
+        section(tables, "label_free_darcy_two_phase", "## Two phases without labels"),
+        section(tables, "variants_darcy_smooth", "## Other residuals and networks: smooth media"),
+        section(tables, "variants_darcy_two_phase", "## Other residuals and networks: two phases"),
+        section(tables, "supervised", "## With labels: MultiONet and DeepONet"),
+        section(tables, "inverse", "## From sensors to media"),
+        section(tables, "other_media", "## Media of other laws"),
+        "## All figures\n\n" + figures_table(figures),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
