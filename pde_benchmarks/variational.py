@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +17,7 @@ from pde_benchmarks.jet import Jet
 from pde_benchmarks.problem import Batch
 from pde_benchmarks.weak_forms.weak_form import WeakForm
 
-__all__ = ["VariationalProblem", "product", "scaled", "sine_bubble"]
+__all__ = ["VariationalProblem", "product", "scaled", "sine_bubble", "summed"]
 
 
 class VariationalProblem(ABC):
@@ -54,6 +56,14 @@ class VariationalProblem(ABC):
     def coefficient_at(self, inputs: Batch, points: Tensor) -> Tensor:
         """The input field at ``points (n, dim)``: ``(batch, n, channels)``."""
 
+    def decoded_field(self, output: str) -> str:
+        """The field of the equation that an output of the problem follows from: usually itself."""
+        return output
+
+    def output_of(self, output: str, field: Jet) -> Tensor:
+        """Values ``(batch, n, channels)`` of an output, from the imposed field `decoded_field`: usually its values."""
+        return field.value
+
     def chosen_kind(self, kind: str | None) -> str:
         """``kind``, or the default where it is None.
 
@@ -73,6 +83,19 @@ class VariationalProblem(ABC):
                 )
             raise ProblemError(f"{self.name}: residual {kind!r} is unknown: use one of {known}.")
         return kind
+
+    def check_options(self, form: type[WeakForm], options: Mapping[str, Any]) -> None:
+        """Refuse options that are no parameters of ``form``, a dataclass whose first field is its ``equation``.
+
+        Raises
+        ------
+        ProblemError
+            The known ones are listed.
+        """
+        known = [name for name in inspect.signature(form).parameters if name != "equation"]
+        for key in options:
+            if key not in known:
+                raise ProblemError(f"{self.name}: residual {form.kind!r} has no {key!r}: it has {', '.join(known)}.")
 
 
 def sine_bubble(points: Tensor, box: Box, order: int = 1) -> Jet:
@@ -130,6 +153,14 @@ def scaled(jet: Jet, factor: float) -> Jet:
     """The field times a number."""
     hessian = None if jet.hessian is None else factor * jet.hessian
     return Jet(factor * jet.value, factor * jet.gradient, hessian)
+
+
+def summed(first: Jet, second: Jet) -> Jet:
+    """The sum of two fields; second derivatives where both have them. Batches broadcast."""
+    hessian = None
+    if first.hessian is not None and second.hessian is not None:
+        hessian = first.hessian + second.hessian
+    return Jet(first.value + second.value, first.gradient + second.gradient, hessian)
 
 
 def _others(sine: Tensor, left_out: tuple[int, ...]) -> Tensor:

@@ -67,8 +67,10 @@ class InverseResult:
         Latents, diagnostics, and how the inference of every observation ended.
     surrogate_misfit
         ‖H u − y‖ / ‖y‖ of the outputs at the most probable latents, ``(B,)``.
+    decided
+        The most probable input, of values that the equation allows.
     resimulated
-        The reference solution for the most probable input.
+        The reference solution for it.
     resimulated_misfit, resimulated_chi_square
         Its misfit, and the mean of ((H u − y)/σ)²: about 1 where the input explains the measurements to their noise.
     """
@@ -77,6 +79,7 @@ class InverseResult:
     samples: Batch | None
     inference: PosteriorSamples
     surrogate_misfit: Tensor
+    decided: Batch
     resimulated: Batch
     resimulated_misfit: Tensor
     resimulated_chi_square: Tensor
@@ -174,6 +177,7 @@ def invert(
             samples=samples,
             inference=drawn,
             surrogate_misfit=observation.relative_misfit(forward(best[:, None])[:, 0]),
+            decided=decided,
             resimulated=truth,
             resimulated_misfit=observation.relative_misfit(seen),
             resimulated_chi_square=observation.reduced_chi_square(seen),

@@ -158,11 +158,10 @@ class Medium(EllipticProblem, VariationalProblem):
         """One of `DIFFUSION_FORMS`; points in cells are aligned with the pixels unless ``cells`` says otherwise."""
         form = DIFFUSION_FORMS[self.chosen_kind(kind)]
         if form.kind in ("energy", "strong"):
-            options = {"cells": 2 * (self.resolution - 1), **options}
-        known = [field.name for field in dataclasses.fields(form) if field.name != "equation"]
-        for key in options:
-            if key not in known:
-                raise ProblemError(f"{self.name}: residual {form.kind!r} has no {key!r}: it has {', '.join(known)}.")
+            # The pieces on which the coefficient is smooth: between nodes, or the quarters of their pixels.
+            pieces = (self.resolution - 1) * (1 if self.average == "arithmetic" else 2)
+            options = {"cells": pieces, **options}
+        self.check_options(form, options)
         return form(Diffusion(_source, SOURCE, self.typical_solution), **options)
 
     def impose(self, name: str, points: Tensor, raw: Jet, inputs: Batch) -> Jet:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.grid import Grid
-from pde_benchmarks.problem import Batch, FieldSpec, Problem
+from pde_benchmarks.problem import Batch, FieldSpec, Meshes, Problem, Support, Times
 from pde_benchmarks.variational import VariationalProblem
+from sciml.errors import LearnerError
 from sciml.learners.dgno.network import LatentFields
 
 __all__ = ["DecodedProblem", "VariationalOnGrid", "grid_points"]
@@ -21,7 +22,7 @@ class VariationalOnGrid(Problem, VariationalProblem):
 
 @dataclass(frozen=True)
 class DecodedProblem:
-    """One input field on a grid, and output fields on grids, evaluated by decoders."""
+    """One input field on a grid, and output fields on grids, at instants or on a mesh, evaluated by decoders."""
 
     problem: VariationalOnGrid
 
@@ -34,21 +35,25 @@ class DecodedProblem:
     @property
     def input_points(self) -> Tensor:
         """Points of the input's grid, ``(n, dim)``, float64."""
-        return grid_points(self.input)
+        assert isinstance(self.input.support, Grid)
+        return grid_points(self.input.support)
 
     def outputs(self, networks: LatentFields, latent: Tensor, inputs: Batch) -> Batch:
-        """The problem's outputs on their own grids, ``(B, channels, *grid)``."""
+        """The problem's outputs where they live.
+
+        ``(B, channels, *grid)``, at instants ``(B, time, channels, *grid)``, on a mesh ``(B, points, channels)``.
+        """
         fields = {}
         for spec in self.problem.outputs:
-            values = self.field_at(networks, spec.name, latent, grid_points(spec).to(latent), inputs)
-            assert isinstance(spec.support, Grid)
-            fields[spec.name] = values.mT.unflatten(2, spec.support.shape)
+            points = self._output_points(spec.support).to(latent)
+            fields[spec.name] = _arranged(self.field_at(networks, spec.name, latent, points, inputs), spec.support)
         return Batch(fields)
 
     def field_at(self, networks: LatentFields, name: str, latent: Tensor, points: Tensor, inputs: Batch) -> Tensor:
-        """One output with its boundary values, ``(B, n, channels)``, at points ``(n, dim)``."""
-        raw = networks.solution(name).jet(latent, points, order=1)
-        return self.problem.impose(name, points, raw, inputs).value
+        """One output with its boundary values, ``(B, n, channels)``, at points ``(n, dim)``; time is the last of dim."""
+        decoded = self.problem.decoded_field(name)
+        raw = networks.solution(decoded).jet(latent, points, order=1)
+        return self.problem.output_of(name, self.problem.impose(decoded, points, raw, inputs))
 
     def coefficient_at(self, networks: LatentFields, latent: Tensor, points: Tensor) -> Tensor:
         """The expected input field, ``(B, n, channels)``, at points ``(n, dim)``; differentiable in the latent."""
@@ -65,10 +70,31 @@ class DecodedProblem:
         assert isinstance(self.input.support, Grid)
         return self.input.support.shape
 
+    def _output_points(self, support: Support) -> Tensor:
+        """Where an output lives, float64; of instants, the last coordinate is the time, and varies slowest."""
+        match support:
+            case Grid():
+                return grid_points(support)
+            case Times(grid=instants, support=Grid() as grid):
+                places, times = grid_points(grid), torch.tensor(instants, dtype=torch.float64)
+                repeated = times.repeat_interleave(len(places))[:, None]
+                return torch.cat([places.repeat(len(times), 1), repeated], 1)
+            case Meshes():
+                return self.problem.mesh_points
+        raise LearnerError(f"{self.problem.name}: DGNO answers on grids, at instants on grids, or on a mesh.")
 
-def grid_points(spec: FieldSpec) -> Tensor:
-    """All points of a field's grid, the last axis fastest: ``(n, dim)``, float64."""
-    grid = spec.support
-    assert isinstance(grid, Grid)
+
+def grid_points(grid: Grid) -> Tensor:
+    """All points of a grid, the last axis fastest: ``(n, dim)``, float64."""
     axes = torch.meshgrid(*[grid.points(axis) for axis in range(grid.dim)], indexing="ij")
     return torch.stack(axes, -1).flatten(0, -2)
+
+
+def _arranged(values: Tensor, support: Support) -> Tensor:
+    """Values ``(B, n, channels)`` at the points of a support, in the shape of its fields."""
+    match support:
+        case Grid(shape=shape):
+            return values.mT.unflatten(2, shape)
+        case Times(grid=instants, support=Grid(shape=shape)):
+            return values.unflatten(1, (len(instants), -1)).mT.unflatten(3, shape)
+    return values

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Generator, Tensor
 
 from pde_benchmarks.problem import Batch
 from sciml.inference import ErrorFraction
 from sciml.inverse import FieldPrior, observed_field
-from sciml.learners.dgno.learner import DGNO
+
+if TYPE_CHECKING:
+    from sciml.learners.dgno.learner import DGNO
 
 __all__ = ["DecodedFields"]
 

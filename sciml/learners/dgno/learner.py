@@ -27,6 +27,7 @@ from sciml.learners.multionet.network import MultiONet
 
 if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
+    from sciml.inverse import FieldPrior
     from sciml.training import History, Trainer
 
 __all__ = ["DGNO", "DGNOConfig"]
@@ -43,6 +44,9 @@ class DGNOConfig:
     ----------
     residual
         Residual kind of the problem, or None for its default (``energy`` where the operator is symmetric).
+    cells, functions, radius
+        Options of the residual's form where it has them, or None for its own: cells of random points an axis (energy,
+        strong), number and radius of test functions (weak, mixed).
     residual_weight, reconstruction_weight, label_weight, divergence_weight
         Weights of the terms of the objective; without reconstruction it is a physics-informed MultiONet.
     learned_precision
@@ -64,7 +68,10 @@ class DGNOConfig:
     """
 
     residual: str | None = None
-    residual_weight: float = 5.0
+    cells: int | None = None
+    functions: int | None = None
+    radius: float | None = None
+    residual_weight: float = 20.0
     reconstruction_weight: float = 1.0
     label_weight: float = 10.0
     divergence_weight: float = 1.0
@@ -123,7 +130,9 @@ class DGNO(Learner):
         super().__init__(problem, config)
         variational = cast(VariationalOnGrid, problem)
         self.decoded = DecodedProblem(variational)
-        self.form = variational.weak_form(config.residual)
+        options = {"cells": config.cells, "functions": config.functions, "radius": config.radius}
+        given = {name: value for name, value in options.items() if value is not None}
+        self.form = variational.weak_form(config.residual, **given)
         if config.learned_precision and self.form.kind == "energy":
             raise ConfigurationError(
                 "learned_precision with residual=energy: an energy does not vanish at the solution; use residual=weak."
@@ -245,6 +254,12 @@ class DGNO(Learner):
         fields = {name: self.decoded.field_at(self.module, name, latent, places, seen) for name in names}
         (first, *_) = inputs.values()
         return Prediction(Batch({name: field.to(first) for name, field in fields.items()}))
+
+    def field_prior(self) -> FieldPrior:
+        """The decoders, with the prior that was fitted to the encoded training inputs."""
+        from sciml.learners.dgno.inversion import DecodedFields
+
+        return DecodedFields(self)
 
     @torch.no_grad()
     def reconstruct(self, inputs: Batch) -> Batch:
