@@ -16,6 +16,7 @@ from sciml.commands import mesh
 from sciml.commands.compare import compare
 from sciml.commands.evaluate import evaluate
 from sciml.commands.generate import generate
+from sciml.commands.invert import invert
 from sciml.commands.listing import list_installed
 from sciml.commands.predict import predict
 from sciml.commands.report import report
@@ -126,6 +127,7 @@ app.command()(guarded(generate))
 app.command()(guarded(run))
 app.command()(guarded(evaluate))
 app.command()(guarded(predict))
+app.command()(guarded(invert))
 app.command()(guarded(compare))
 app.command()(guarded(report))
 app.command()(guarded(solve))

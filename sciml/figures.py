@@ -122,9 +122,11 @@ def training_curves(
                     f"histories: {name!r} has {len(histories[name])} rows and none with finite 'seconds' and "
                     "'validation_error'; give the history of a run that was validated at least once."
                 )
+        # An energy may have any sign.
+        scale = "log" if all((np.asarray(line.get_ydata()) > 0).all() for line in axes.get_lines()) else "linear"
         if budget is not None:
             axes.axvline(budget, color="0.4", linewidth=1, label=f"budget {budget:g} s")
-        axes.set(yscale="log", xlabel=_X_LABELS["seconds"], ylabel=label)
+        axes.set(yscale=scale, xlabel=_X_LABELS["seconds"], ylabel=label)
         _finish(axes, legend=index == 0)
     return figure
 

@@ -62,7 +62,7 @@ class InverseResult:
     map
         Input and outputs at the most probable latents found (their mean, where a method looks for no maximum).
     samples
-        Input and outputs of draws, ``(B, draws, channels, *grid)``; None for a MAP estimate.
+        Drawn inputs and their reference solutions, ``(B, draws, channels, *grid)``; None for a MAP estimate.
     inference
         Latents, diagnostics, and how the inference of every observation ended.
     surrogate_misfit
@@ -140,7 +140,7 @@ def invert(
     model_error
         Error of the prior's own outputs; None for what it knows of itself.
     draws
-        Fields that are kept for means, deviations and intervals.
+        Inputs that are drawn and solved for, for means, deviations and intervals.
 
     Raises
     ------
@@ -193,9 +193,11 @@ def observed_field(problem: Problem) -> FieldSpec:
 
 
 def _fields_of(prior: FieldPrior, z: Tensor, generator: Generator) -> Batch:
-    """Input and outputs of latents ``(B, k, d)``."""
+    """Inputs drawn for latents ``(B, k, d)``, and their reference solutions: free of the prior's own error."""
     flat = z.flatten(0, 1)
     parts = []
     for rows in flat.split(ROWS):
-        parts.append(prior.draw_inputs(rows, generator).merged(prior.outputs(rows)))
+        inputs = prior.draw_inputs(rows, generator)
+        outputs = prior.problem.solve(inputs.to(dtype=torch.float64)).to(dtype=z.dtype)
+        parts.append(inputs.merged(outputs))
     return Batch({name: torch.cat([part[name] for part in parts]).unflatten(0, z.shape[:2]) for name in parts[0]})

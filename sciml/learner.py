@@ -22,6 +22,7 @@ from sciml.module_state import module_tensors
 
 if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
+    from sciml.inverse import FieldPrior
     from sciml.training import History, Trainer
 
 __all__ = ["Learner", "Prediction", "learner_types", "load"]
@@ -106,6 +107,16 @@ class Learner(ABC):
     @abstractmethod
     def predict(self, inputs: Batch, batch_size: int = 32) -> Prediction:
         """Predict the outputs of every sample, on the learner's own device."""
+
+    def field_prior(self) -> FieldPrior:
+        """What is unknown in an inverse problem: generates inputs and their outputs from latents.
+
+        Raises
+        ------
+        LearnerError
+            If the learner knows no law of its inputs, or nothing of the problem is observed at points.
+        """
+        raise LearnerError(f"{self.name} has no prior of inputs, so it cannot invert measurements: use dgno.")
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
         """Errors on a held-out data set, in the problem's own metrics.

@@ -10,6 +10,7 @@
     figures/*.png
     report.html          written last: a run that has it is finished
     baselines/NAME/      a run of the same form for every learner beside it
+    inversions/NAME/     what `sciml invert` leaves behind
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _RECORDED_VERSIONS = (
     "pyvista",
     "scikit-fem",
 )
-_FOLDERS = ("figures", "baselines")
+_FOLDERS = ("figures", "baselines", "inversions")
 
 
 @dataclass(frozen=True)

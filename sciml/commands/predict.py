@@ -64,7 +64,9 @@ def predict(
             )
     if alignment is not None:
         if not isinstance(learner, GridLearner):
-            raise ConfigurationError(f"--alignment {alignment}: {learner.name} does not work on a grid; leave it out.")
+            raise ConfigurationError(
+                f"--alignment {alignment}: {learner.name} reads the grid of its training alone; leave it out."
+            )
         learner.place(alignment)
     found = read_inputs(input_file, inputs=input_name, expected=problem)
     for name, field in found.items():

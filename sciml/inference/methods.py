@@ -18,7 +18,9 @@ from sciml.inference.posterior import Posterior
 from sciml.inference.result import Advance, InferenceStatus, PosteriorSamples
 from sciml.inference.variational import SVIConfig, svi
 
-__all__ = ["METHODS", "InferenceConfig", "infer"]
+__all__ = ["ADVICE", "METHODS", "InferenceConfig", "infer"]
+
+ADVICE = "throw=False returns what was found."
 
 InferenceConfig = MapConfig | LaplaceConfig | HMCConfig | PCNConfig | SVIConfig
 
@@ -116,25 +118,24 @@ def _require_finite_start(posterior: Posterior) -> None:
 
 def _reason(result: PosteriorSamples, index: int, config: InferenceConfig) -> str:
     status, estimate, diagnostics = result.status[index], result.map, result.diagnostics
-    advice = "throw=False returns what was found."
     if not isinstance(config, ChainConfig):
         if status is InferenceStatus.DIVERGED:
-            return f"not finite: give the forward map bounded outputs, or lower learning_rate. {advice}"
+            return f"not finite: give the forward map bounded outputs, or lower learning_rate. {ADVICE}"
         left = "" if estimate is None else f" (a step would still gain {_decrement(result, index):.1e} nats)"
-        return f"steps ran out{left}: raise steps, or use another optimizer. {advice}"
+        return f"steps ran out{left}: raise steps, or use another optimizer. {ADVICE}"
     assert diagnostics.r_hat is not None
     assert diagnostics.ess is not None
     assert diagnostics.divergences is not None
     if status is InferenceStatus.DIVERGED:
         count = int(diagnostics.divergences[index].sum())
-        return f"{count} transitions diverged: raise target_acceptance (0.95) or warmup. {advice}"
+        return f"{count} transitions diverged: raise target_acceptance (0.95) or warmup. {ADVICE}"
     r_hat, ess = diagnostics.r_hat[index], diagnostics.ess[index]
     modes = 1 if estimate is None else int(estimate.distinct[index])
     several = f"{modes} minima were found: the posterior may have several modes. " if modes > 1 else ""
     return (
         f"the chains have not mixed: R-hat {r_hat.max():.3f} (at most {config.max_r_hat} is wanted), effective sample "
         f"size {ess.min():.0f} (at least {config.min_ess:.0f} is wanted). {several}Raise warmup, draws or thin, or use "
-        f"another method. {advice}"
+        f"another method. {ADVICE}"
     )
 
 

@@ -629,7 +629,7 @@ def test_help_is_fast_and_the_two_names_are_one_command():
     direct = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     module = subprocess.run([sys.executable, "-m", "sciml", "--help"], capture_output=True, text=True, check=True)
     assert direct.stdout == module.stdout
-    commands = ("list", "generate", "run", "evaluate", "predict", "compare", "report")
+    commands = ("list", "generate", "run", "evaluate", "predict", "invert", "compare", "report")
     assert all(command in module.stdout for command in commands)
     failed = subprocess.run([sys.executable, "-m", "sciml", "dance"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2

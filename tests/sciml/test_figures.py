@@ -105,6 +105,13 @@ def test_figures_leave_the_global_state_of_matplotlib_alone():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_loss_that_is_an_energy_is_drawn_on_a_linear_scale_and_any_other_on_a_logarithmic_one(recwarn):
+    energy = [{**row, "train_loss": -1.0 - i} for i, row in enumerate(history())]
+    scales = [[axes.get_yscale() for axes in training_curves({"a": rows}, 9.0).axes] for rows in (history(), energy)]
+    assert scales == [["log", "log"], ["log", "linear"]]
+    assert len(recwarn) == 0
+
+
 def test_reference_and_prediction_share_one_scale_and_errors_another():
     data = panels()
     axes = named_axes(field_comparison(data, "Darcy flow"))
