@@ -5,6 +5,7 @@ from pde_benchmarks.corrections import Corrections
 from pde_benchmarks.darcy import Darcy
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.helmholtz import Helmholtz
+from pde_benchmarks.interval import ReactionDiffusion, WalledBurgers
 from pde_benchmarks.media import BlockDarcy, SmoothDarcy, ThreePhaseDarcy, TwoPhaseDarcy
 from pde_benchmarks.navier_stokes import NavierStokes
 from pde_benchmarks.pipe import Pipe
@@ -12,6 +13,7 @@ from pde_benchmarks.poisson import Poisson
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
 from pde_benchmarks.random_fields import GaussianField
 from pde_benchmarks.sensors import Sensors
+from pde_benchmarks.stokes import StokesCylinder
 from pde_benchmarks.upscaled_darcy import UpscaledDarcy
 from pde_benchmarks.variational import VariationalProblem
 
@@ -30,11 +32,14 @@ __all__ = [
     "Pipe",
     "Poisson",
     "Problem",
+    "ReactionDiffusion",
     "RecordedProblem",
     "Sensors",
     "SmoothDarcy",
+    "StokesCylinder",
     "ThreePhaseDarcy",
     "TwoPhaseDarcy",
     "UpscaledDarcy",
     "VariationalProblem",
+    "WalledBurgers",
 ]

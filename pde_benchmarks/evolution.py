@@ -15,7 +15,7 @@ from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Times
 
-__all__ = ["EvolutionProblem", "OneStep"]
+__all__ = ["EvolutionProblem", "OneStep", "trajectory_metrics"]
 
 
 class EvolutionProblem(GuessedProblem):
@@ -78,22 +78,9 @@ class EvolutionProblem(GuessedProblem):
         before = torch.cat([inputs[self.inputs[0].name][:, None], trajectory[:, :-1]], dim=1)
         return Batch({self.state.name: trajectory - self.advance(before.flatten(0, 1)).reshape(trajectory.shape)})
 
-    @torch.no_grad()
     def metrics(self, prediction: Batch, truth: Batch) -> dict[str, float]:
-        """Relative L² errors averaged over samples: of the whole trajectory, and of its first and last frame.
-
-        ``relative_l2_worst`` is the largest error of a trajectory.
-        """
-        guessed, true = prediction[self.state.name], truth[self.state.name]
-        whole = relative_l2(guessed.flatten(1, 2), true.flatten(1, 2))
-        kept = whole[~whole.isnan()]
-        return {
-            "relative_l2": kept.mean().item(),
-            "relative_l2_first_frame": relative_l2(guessed[:, 0], true[:, 0]).nanmean().item(),
-            "relative_l2_last_frame": relative_l2(guessed[:, -1], true[:, -1]).nanmean().item(),
-            "relative_l2_worst": kept.max().item() if len(kept) else float("nan"),
-            "left_out": float(len(whole) - len(kept)),
-        }
+        """Those of `trajectory_metrics`."""
+        return trajectory_metrics(prediction[self.state.name], truth[self.state.name])
 
     def _followed(self, inputs: Batch, step: Callable[[Tensor], Tensor]) -> Tensor:
         state = inputs[self.inputs[0].name]
@@ -102,6 +89,24 @@ class EvolutionProblem(GuessedProblem):
             state = step(state)
             frames.append(state)
         return torch.stack(frames, 1)
+
+
+@torch.no_grad()
+def trajectory_metrics(prediction: Tensor, truth: Tensor) -> dict[str, float]:
+    """Relative L² errors of ``(batch, time, channel, *grid)``, averaged over samples.
+
+    Of the whole trajectory, and of its first and last frame; ``relative_l2_worst`` is the largest error of a
+    trajectory, ``left_out`` the number of those that are zero throughout and count in none.
+    """
+    whole = relative_l2(prediction.flatten(1, 2), truth.flatten(1, 2))
+    kept = whole[~whole.isnan()]
+    return {
+        "relative_l2": kept.mean().item(),
+        "relative_l2_first_frame": relative_l2(prediction[:, 0], truth[:, 0]).nanmean().item(),
+        "relative_l2_last_frame": relative_l2(prediction[:, -1], truth[:, -1]).nanmean().item(),
+        "relative_l2_worst": kept.max().item() if len(kept) else float("nan"),
+        "left_out": float(len(whole) - len(kept)),
+    }
 
 
 @dataclasses.dataclass(frozen=True)

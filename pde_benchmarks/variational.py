@@ -56,6 +56,17 @@ class VariationalProblem(ABC):
     def coefficient_at(self, inputs: Batch, points: Tensor) -> Tensor:
         """The input field at ``points (n, dim)``: ``(batch, n, channels)``."""
 
+    @property
+    def mesh_points(self) -> Tensor:
+        """Points ``(n, dim)`` of the mesh that outputs on a mesh live on, float64.
+
+        Raises
+        ------
+        ProblemError
+            If the problem has no mesh.
+        """
+        raise ProblemError(f"{self.name}: no field lives on a mesh.")
+
     def decoded_field(self, output: str) -> str:
         """The field of the equation that an output of the problem follows from: usually itself."""
         return output

@@ -154,7 +154,7 @@ def test_the_minimiser_of_every_kind_is_the_sine_series(kind):
 
     def loss(c: Tensor) -> Tensor:
         g, total = generator(1), torch.zeros((), dtype=torch.float64)
-        for _ in range(6):
+        for _ in range(24):
             q = form.draw(g, torch.float64)
             total = total + form.loss(q, problem.coefficient_at(inputs, q.points), answers(c, q.points)).sum()
         return total

@@ -50,7 +50,7 @@ class DecodedProblem:
         return Batch(fields)
 
     def field_at(self, networks: LatentFields, name: str, latent: Tensor, points: Tensor, inputs: Batch) -> Tensor:
-        """One output with its boundary values, ``(B, n, channels)``, at points ``(n, dim)``; time is the last of dim."""
+        """One output, its boundary values built in, ``(B, n, channels)``, at points ``(n, dim)``; time comes last."""
         decoded = self.problem.decoded_field(name)
         raw = networks.solution(decoded).jet(latent, points, order=1)
         return self.problem.output_of(name, self.problem.impose(decoded, points, raw, inputs))
