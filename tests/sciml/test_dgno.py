@@ -101,6 +101,21 @@ def test_the_same_seed_gives_the_same_learner():
     assert torch.equal(one.predict(inputs).mean["solution"], other.predict(inputs).mean["solution"])
 
 
+def test_symmetries_multiply_the_media_of_every_batch():
+    """One medium that no symmetry leaves as it is: another loss in every draw; without symmetries only the points."""
+    problem = TwoPhaseDarcy(resolution=9)
+    inputs = data(problem, 1).inputs
+    losses = {}
+    for symmetry in (True, False):
+        learner = DGNO.from_problem(problem, DGNOConfig(**SMALL, symmetry=symmetry, residual_weight=1e-12))
+        learner.module.fit_statistics(inputs["coefficient"])
+        objective = learner.objective()
+        draws = [objective(learner.module, dict(inputs), torch.Generator().manual_seed(s)).item() for s in range(6)]
+        losses[symmetry] = {round(value, 5) for value in draws}
+    assert len(losses[True]) > 1
+    assert len(losses[False]) == 1
+
+
 def test_a_gaussian_encoder_has_error_bars():
     learner = fitted(TwoPhaseDarcy(resolution=9), posterior="gaussian")
     prediction = learner.predict(data(learner.problem, 2, 3).inputs)

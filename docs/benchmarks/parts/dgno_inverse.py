@@ -33,7 +33,6 @@ FIELD_SEED = 4711
 SENSORS = (20, 100, 400)
 DECIBELS = (50.0, 25.0, 15.0)
 HOME = (100, 25.0)
-BASELINE_FIELDS = 20
 LEVEL = 0.9
 
 
@@ -71,13 +70,13 @@ def inverse(session: Session) -> None:
     count = 2 if scale.small else FIELDS
     inputs = problem.sample(count, torch.Generator().manual_seed(FIELD_SEED))
     truth = inputs.merged(problem.solve(inputs))
-    cases = [HOME] if scale.small else [(n, db) for db in DECIBELS for n in SENSORS]
+    cases = [HOME, *([] if scale.small else [(n, db) for db in DECIBELS for n in SENSORS if (n, db) != HOME])]
     table: list[list[Any]] = []
     for sensors, decibels in cases:
-        per_seed = [
-            _scores(DecodedFields(learner), problem, truth, sensors, decibels, "laplace") for learner in learners
-        ]
-        for seed, scores in zip(scale.seeds, per_seed, strict=True):
+        # All seeds where the bars are, one elsewhere.
+        chosen = learners if (sensors, decibels) == HOME else learners[:1]
+        per_seed = [_scores(DecodedFields(learner), problem, truth, sensors, decibels, "laplace") for learner in chosen]
+        for seed, scores in zip(scale.seeds, per_seed, strict=False):
             table.append(["dgno, laplace", seed, sensors, decibels, *scores.cells])
         if (sensors, decibels) == HOME:
             facts = {"seeds": list(scale.seeds), "unit": "1", "budget_s": scale.budget}

@@ -53,6 +53,8 @@ class DGNOConfig:
         Learn the precision of the virtual observables (not for energies, which do not vanish at the solution).
     labels
         How many of the training samples have labels; 0 for none: the others' solutions are never read.
+    symmetry
+        Transform every training batch by a random symmetry of the square: where the law of the inputs has them, too.
     posterior
         ``point``: the encoder answers with one bounded latent vector; ``gaussian``: with a distribution.
     prior
@@ -77,6 +79,7 @@ class DGNOConfig:
     divergence_weight: float = 1.0
     learned_precision: bool = False
     labels: int = 0
+    symmetry: bool = False
     posterior: Literal["point", "gaussian"] = "point"
     prior: Literal["gaussian", "flow"] = "gaussian"
     branch: Literal["dense", "convolutional"] = "convolutional"
@@ -122,7 +125,7 @@ class DGNO(Learner):
 
     name: ClassVar[str] = "dgno"
     config_type: ClassVar[type] = DGNOConfig
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 25, "weight_decay": 1e-4}
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 100, "weight_decay": 1e-4}
     config: DGNOConfig
     module: LatentFields
 
@@ -133,6 +136,8 @@ class DGNO(Learner):
         options = {"cells": config.cells, "functions": config.functions, "radius": config.radius}
         given = {name: value for name, value in options.items() if value is not None}
         self.form = variational.weak_form(config.residual, **given)
+        if config.symmetry and not problem.isotropic:
+            raise ConfigurationError(f"symmetry = True: {problem.name} is not isotropic; leave it out.")
         if config.learned_precision and self.form.kind == "energy":
             raise ConfigurationError(
                 "learned_precision with residual=energy: an energy does not vanish at the solution; use residual=weak."
@@ -192,6 +197,7 @@ class DGNO(Learner):
             config.label_weight,
             config.divergence_weight,
             config.learned_precision,
+            config.symmetry,
         )
 
     def fit_prior(self, inputs: Batch) -> None:

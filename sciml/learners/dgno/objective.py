@@ -12,6 +12,7 @@ from pde_benchmarks.problem import Batch
 from pde_benchmarks.weak_forms import WeakForm
 from sciml.learners.dgno.fields import DecodedProblem
 from sciml.learners.dgno.network import LatentFields
+from sciml.learners.symmetries import random_symmetry
 
 __all__ = ["EvidenceBound"]
 
@@ -34,6 +35,8 @@ class EvidenceBound:
         Weights of the terms; the divergence exists for a Gaussian encoder only.
     learned_precision
         Learn the precision λ of the virtual observables: λ r − log λ, for residuals that vanish at the solution.
+    symmetric
+        Transform every batch by a random symmetry of the square.
     """
 
     decoded: DecodedProblem
@@ -43,10 +46,15 @@ class EvidenceBound:
     label_weight: float
     divergence_weight: float
     learned_precision: bool
+    symmetric: bool
 
     def __call__(self, module: nn.Module, batch: Mapping[str, Tensor], generator: Generator) -> Tensor:
         """The mean over the batch."""
-        loss: Tensor = module(lambda networks: self._evaluate(networks, batch, generator))
+        arrays = dict(batch)
+        if self.symmetric:
+            fields = {name: array for name, array in batch.items() if name != "labelled"}
+            arrays |= random_symmetry(fields, generator)
+        loss: Tensor = module(lambda networks: self._evaluate(networks, arrays, generator))
         return loss
 
     def _evaluate(self, networks: LatentFields, batch: Mapping[str, Tensor], generator: Generator) -> Tensor:
