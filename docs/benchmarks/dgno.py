@@ -1,6 +1,6 @@
 """MultiONet and DGNO: learning with and without labels, inversion from sensors, costs. Writes dgno.json and dgno.md.
 
-python docs/benchmarks/dgno.py [--device cpu|cuda] [--quick] [--budget 300s] [--only PART,PART] [--cases CASE,CASE]
+python docs/benchmarks/dgno.py [--device cpu|cuda] [--quick] [--budget 240s] [--only PART,PART] [--cases CASE,CASE]
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ if __name__ == "__main__":
         "other_media": dgno_learning.other_media,
         "costs": dgno_learning.costs,
     }
-    training_script.run("dgno", __doc__, parts, dgno_page.render, budget="300s", published_budget="600s")
+    training_script.run("dgno", __doc__, parts, dgno_page.render, budget="240s", published_budget="600s")
