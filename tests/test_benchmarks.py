@@ -28,6 +28,15 @@ OWED = {
         "batched_assembly_over_skfem_loop.time", "interpolation_linear.max_error", "interpolation_over_scipy.time",
         "embedding_20k.inverted_triangles", "harmonic_over_uniform_embedding.mesh_noise",
     ],
+    "operators": [
+        "darcy_rough.mgno_over_best_baseline.relative_l2", "darcy_multiscale.mgno_over_best_baseline.relative_l2",
+        "helmholtz.mgno_over_best_baseline.relative_l2", "navier_stokes.mgno_over_best_baseline.relative_l2",
+        "pipe.mgno_over_best_baseline.relative_l2", "burgers.mgno_over_best_baseline.relative_l2",
+        "darcy_rough.scale_consistent_transfer_256_over_64.relative_l2",
+        "darcy_smooth.label_free_over_supervised.relative_l2",
+        "physics_inside_over_plain.relative_l2.second_best_problem",
+        "physics_inside_over_classical_of_equal_prediction_time.relative_l2.best_problem",
+    ],
 }  # fmt: skip
 
 
@@ -63,6 +72,25 @@ def test_the_quick_operator_benchmark_runs_and_leaves_the_committed_record_alone
     assert record.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("costs",),
+        pytest.param(("label_free,variants,inverse", "--cases", "darcy_two_phase"), marks=pytest.mark.slow),
+        pytest.param(("supervised,other_media", "--cases", "labelled_blocks"), marks=pytest.mark.slow),
+    ],
+    ids=lambda parts: parts[0],
+)
+def test_the_quick_benchmark_of_dgno_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
+    record = BENCHMARKS / "dgno.json"
+    before = record.read_bytes()
+    command = [sys.executable, BENCHMARKS / "dgno.py", "--quick", "--work", tmp_path, "--only", *parts]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "dgno.md written" in answer.stdout
+    assert record.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
 def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
     before = (BENCHMARKS / f"{name}.json").read_bytes()
@@ -83,7 +111,13 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
 
 @pytest.mark.parametrize(
     ("benchmark", "page"),
-    [("darcy", "darcy_page"), ("solvers", "solver_page"), ("meshes", "mesh_page"), ("operators", "operator_page")],
+    [
+        ("darcy", "darcy_page"),
+        ("solvers", "solver_page"),
+        ("meshes", "mesh_page"),
+        ("operators", "operator_page"),
+        ("dgno", "dgno_page"),
+    ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
     # Last on the path: the script `solvers.py` must not stand in for the package.

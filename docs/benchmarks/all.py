@@ -26,6 +26,9 @@ ROWS = [
     ("operators.py", "physics", 1 / 60),
     ("operators.py", "roll_outs", 1 / 60),
     ("operators.py", "problems", 1 / 60),
+    ("dgno.py", "label_free", 1 / 30),
+    ("dgno.py", "inverse", 1 / 30),
+    ("dgno.py", "costs", 0.0),
 ]
 
 
