@@ -97,6 +97,7 @@ ROLL_OUTS = {
     "mgno, pushed forward": Contender("mgno-data", {**_ROLL_OUT, "push_forward": 2}),
     "mgno, two steps unrolled": Contender("mgno-data", {**_ROLL_OUT, "unroll": 2}),
     "mgno, noise of 1 %": Contender("mgno-data", {**_ROLL_OUT, "noise": 0.01}),
+    "mgno, large steps inside": Contender("mgno-data", {**_ROLL_OUT, "base": "large_steps"}),
     "fno": Contender("fno"),
     "unet": Contender("unet"),
 }

@@ -26,6 +26,7 @@ __all__ = ["roll_outs"]
 
 LONG = 50
 SAMPLES = 8
+FIGURES = {"mgno": "mgno_enstrophy", "mgno, large steps inside": "mgno_physics_inside_enstrophy"}
 
 
 def roll_outs(session: Session) -> None:
@@ -68,16 +69,11 @@ def roll_outs(session: Session) -> None:
     )
     columns = ["trained by", "first frame", "all frames", "last frame", f"frame {frames}", "enstrophy", "tail"]
     record.table("roll_outs", columns, table, caption)
-    finite = [value for value in largest if value is not None]
-    record.figure(
-        "navier_stokes.mgno_enstrophy_over_reference.frame_50",
-        largest[0] if largest[0] is not None else None,
-        bar=at_most(1.5),
-        seeds=[scale.seeds[0]],
-        unit="1",
-        budget_s=scale.budget,
-        **({} if finite else {"reason": "the roll-out was not finite"}),
-    )
+    for label, name in FIGURES.items():
+        growth = largest[list(ROLL_OUTS).index(label)]
+        facts = {"seeds": [scale.seeds[0]], "unit": "1", "budget_s": scale.budget}
+        reason = {} if growth is not None else {"reason": "the roll-out was not finite"}
+        record.figure(f"navier_stokes.{name}_over_reference.frame_50", growth, bar=at_most(1.5), **facts, **reason)
 
 
 def _long(learner: GridLearner, inputs: Batch, frames: int) -> torch.Tensor | None:
