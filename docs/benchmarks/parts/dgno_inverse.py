@@ -70,6 +70,15 @@ def inverse(session: Session) -> None:
     test = data.tests["held_out"].rows(slice(0, 2 if scale.small else FIELDS))
     truth = test.inputs.merged(test.outputs).to(dtype=torch.float64)
     cases = [HOME, *([] if scale.small else [(n, db) for db in DECIBELS for n in SENSORS if (n, db) != HOME])]
+    columns = [
+        "prior, method", "seed", "sensors", "SNR dB", "L² of a %", "wrong pixels %", "centred correlation", "L² of u %",
+        "coverage of a %", "coverage of u %", "own misfit %", "re-simulated misfit %", "s per field",
+    ]  # fmt: skip
+    caption = (
+        f"{test.count} unseen media, noise drawn for each. Coverage is that of point-wise 90 % intervals. The Gaussian "
+        "field knows the true law of the media, smoothed near interfaces for its gradients; the seconds of DGNO leave "
+        "out its training."
+    )
     table: list[list[Any]] = []
     for sensors, decibels in cases:
         # All seeds where the bars are, one elsewhere.
@@ -92,16 +101,7 @@ def inverse(session: Session) -> None:
             classical = _scores(prior, problem, truth, sensors, decibels, "map")
             table.append(["Gaussian field, MAP", "", sensors, decibels, *classical.cells])
             record.figure("inverse_two_phase.gaussian_field.wrong_pixels.sensors100_snr25", classical.pixels, unit="1")
-    columns = [
-        "prior, method", "seed", "sensors", "SNR dB", "L² of a %", "wrong pixels %", "centred correlation", "L² of u %",
-        "coverage of a %", "coverage of u %", "own misfit %", "re-simulated misfit %", "s per field",
-    ]  # fmt: skip
-    caption = (
-        f"{test.count} unseen media, noise drawn for each. Coverage is that of point-wise 90 % intervals. The Gaussian "
-        "field knows the true law of the media, smoothed near interfaces for its gradients; the seconds of DGNO leave "
-        "out its training."
-    )
-    record.table("inverse", columns, table, caption)
+        record.table("inverse", columns, table, caption)
 
 
 def _scores(
