@@ -415,8 +415,10 @@ def _styled(names: Mapping[str, object]) -> Iterator[tuple[str, dict[str, Any]]]
         learner = name.rpartition("/")[0] or name
         new = learner not in seen
         seen += [learner] if new else []
-        index = seen.index(learner) % len(_COLOURS)
-        style = {"color": _COLOURS[index], "marker": _MARKERS[index], "linestyle": _DASHES[index]}
+        turn, index = divmod(seen.index(learner), len(_COLOURS))
+        # Colours come again with other dashes.
+        dashes = _DASHES[(index + turn) % len(_DASHES)]
+        style = {"color": _COLOURS[index], "marker": _MARKERS[index], "linestyle": dashes}
         yield name, {**style, "markersize": 4, "linewidth": 1.6, "label": learner if new else "_"}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sciml.errors import ConfigurationError
+from sciml.evolution_figures import spectra
 from sciml.figures import (
     certificate_scatter,
     convergence,
@@ -294,3 +295,10 @@ def spoiled():
 def test_bad_input_is_refused_with_what_was_found(call, message):
     with pytest.raises(ConfigurationError, match=message):
         call()
+
+
+def test_no_two_of_many_curves_look_alike():
+    """Nine curves: colours repeat, colour and dashes together do not."""
+    figure = spectra({f"flow {k}": [1.0, 0.1 / (k + 1)] for k in range(9)})
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
+    assert len(looks) == 9
