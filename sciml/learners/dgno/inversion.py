@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
@@ -59,7 +60,7 @@ class DecodedFields(FieldPrior):
     def at_sensors(self, z: Tensor, points: Tensor) -> Tensor:
         """The decoded observed field; differentiable in z."""
         latent = self._latent(z)
-        inputs = self._decoded.input_fields(self._networks, latent)
+        inputs = _Deferred(lambda: self._decoded.input_fields(self._networks, latent))
         places = points.to(latent)
         return self._decoded.field_at(self._networks, self._observed, latent, places, inputs)[..., 0].to(z.dtype)
 
@@ -74,3 +75,16 @@ class DecodedFields(FieldPrior):
 
     def _fields(self, values: Tensor) -> Batch:
         return Batch({self._decoded.input.name: values.mT.unflatten(2, self._decoded.shape)})
+
+
+class _Deferred(Batch):
+    """Fields that are decoded when they are first asked for: boundary values seldom need the input."""
+
+    def __init__(self, decode: Callable[[], Batch]) -> None:
+        super().__init__({})
+        self._decode = decode
+
+    def __getitem__(self, name: str) -> Tensor:
+        if not self._arrays:
+            self._arrays = dict(self._decode())
+        return super().__getitem__(name)
