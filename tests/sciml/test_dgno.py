@@ -207,6 +207,29 @@ def test_draws_of_phases_have_intervals_that_end_at_phases():
     learner.problem.check(Batch({"coefficient": result.samples["coefficient"].flatten(0, 1)}))
 
 
+def test_sensors_at_the_nodes_see_the_decoded_solution():
+    """The map that inference differentiates and the fields that are reported are one."""
+    learner = fitted(TwoPhaseDarcy(resolution=9))
+    prior = learner.field_prior()
+    z = torch.randn(3, prior.latent_dim, generator=torch.Generator().manual_seed(0))
+    sensors = Sensors.at_inner_nodes(learner.problem.grid)
+    with torch.no_grad():
+        seen, fields = prior.at_sensors(z, sensors.points), prior.outputs(z)["solution"]
+    torch.testing.assert_close(seen, sensors.observe(fields)[..., 0].to(seen), rtol=1e-4, atol=1e-6)
+
+
+def test_wider_intervals_hold_narrower_ones():
+    learner = fitted(SmoothDarcy(resolution=9), steps=20)
+    points = Sensors.random(20, torch.Generator().manual_seed(4)).points
+    seen = Sensors(points).observe(data(learner.problem, 1, 7).outputs["solution"])[..., 0]
+    generator = torch.Generator().manual_seed(5)
+    result = invert(learner.field_prior(), Observation(points, seen, 0.01), generator=generator, throw=False)
+    (low, high), (lower, higher) = result.intervals(0.5), result.intervals(0.9)
+    for name in low:
+        assert (lower[name] <= low[name]).all()
+        assert (high[name] <= higher[name]).all()
+
+
 def test_bad_settings_and_inputs_are_named():
     problem = TwoPhaseDarcy(resolution=9)
     with pytest.raises(ConfigurationError, match="nothing teaches the solution"):
