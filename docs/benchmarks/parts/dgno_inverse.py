@@ -32,7 +32,7 @@ NOISE_SEED = 0
 SENSORS = (20, 100, 400)
 DECIBELS = (50.0, 25.0, 15.0)
 HOME = (100, 25.0)
-MODES = 8  # 12 explain no more
+MODES = 8  # per axis, of the Gaussian field
 LEVEL = 0.9
 ROUNDING = 1e-6  # of single precision
 

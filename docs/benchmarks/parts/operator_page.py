@@ -20,8 +20,8 @@ TITLES = {
 REMARKS = {
     "burgers": "MgNO loses here. Where a shock lies is a question of the whole initial value, which the FNO's lowest "
     "modes answer in one layer and a V-cycle of small convolutions by detours; and a convolution along one axis costs "
-    "its overhead, so that MgNO makes a third of the FNO's steps. Deeper levels, more channels, other patches and "
-    "batch sizes, skip connections and shifted copies of the data did not change that; the equation inside does.",
+    "its overhead, so that MgNO makes a third of the FNO's steps. Other depths, channels, patches and batch sizes did "
+    "not help when tried by hand, outside of this script; the equation inside does.",
     "navier_stokes": "Errors of whole roll-outs of ten frames; fifty frames are shown below.",
 }
 READING = (
