@@ -16,7 +16,7 @@ from sciml.errors import LearnerError
 from sciml.inference import ModelError, Observation, Posterior, PosteriorSamples, infer
 from sciml.inference.result import Advance
 
-__all__ = ["FieldPrior", "InverseResult", "invert", "observed_field"]
+__all__ = ["FieldPrior", "InverseResult", "interval", "invert", "observed_field"]
 
 ROWS = 256
 
@@ -98,13 +98,10 @@ class InverseResult:
 
     def intervals(self, level: float) -> tuple[Batch, Batch]:
         """Lower and upper ends of the central intervals that hold ``level`` of the draws, point by point."""
-        low, high = {}, {}
-        for name, field in self._drawn().items():
-            # An interval of phases ends at phases: no interpolation between draws.
-            ordered, last = field.sort(dim=1).values, field.shape[1] - 1
-            below = math.floor((1 - level) / 2 * last)
-            low[name], high[name] = ordered[:, below], ordered[:, last - below]
-        return Batch(low), Batch(high)
+        ends = {name: interval(field, level) for name, field in self._drawn().items()}
+        return Batch({name: low for name, (low, _) in ends.items()}), Batch(
+            {name: end[1] for name, end in ends.items()}
+        )
 
     def _drawn(self) -> Batch:
         if self.samples is None:
@@ -182,6 +179,16 @@ def invert(
             resimulated_misfit=observation.relative_misfit(seen),
             resimulated_chi_square=observation.reduced_chi_square(seen),
         )
+
+
+def interval(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Ends of the central interval that holds ``level`` of the draws ``(B, draws, …)``, point by point: ``(B, …)``.
+
+    The ends are draws themselves: an interval of phases ends at phases.
+    """
+    ordered, last = draws.sort(dim=1).values, draws.shape[1] - 1
+    below = math.floor((1 - level) / 2 * last)
+    return ordered[:, below], ordered[:, last - below]
 
 
 def observed_field(problem: Problem) -> FieldSpec:
