@@ -19,6 +19,7 @@ if __name__ == "__main__":
         "supervised": dgno_learning.supervised,
         "variants": dgno_learning.variants,
         "other_media": dgno_learning.other_media,
+        "far": dgno_learning.far,
         "costs": dgno_learning.costs,
     }
     training_script.run("dgno", __doc__, parts, dgno_page.render, budget="240s", published_budget="600s")

@@ -7,7 +7,7 @@ from typing import Any
 
 from parts.contenders import Case, Contender
 
-__all__ = ["BLIND", "SMOOTH", "SUPERVISED", "TWO_PHASE", "TWO_PHASE_LABELLED"]
+__all__ = ["BLIND", "FAR", "SMOOTH", "SUPERVISED", "TWO_PHASE", "TWO_PHASE_LABELLED"]
 
 TINY = {"resolution": 9}
 
@@ -29,6 +29,17 @@ _TWO_PHASE = _variants({"branch": "dense", "symmetry": True})  # whose law knows
 SMOOTH = Case("darcy_smooth", "darcy-smooth", {}, (10000, 200), _SMOOTH, TINY)
 TWO_PHASE = Case("darcy_two_phase", "darcy-two-phase", {}, (10000, 200), _TWO_PHASE, TINY)
 BLIND = (SMOOTH, TWO_PHASE)
+
+_STRONG = {"residual": "strong", "branch": "dense"}
+_FEW = {"frames": 4, "interval": 0.25}
+_COARSE = {"size": 0.2}
+# Without labels, and further away than minutes of one core reach.
+FAR = (
+    Case(
+        "burgers_walls", "burgers-walls", {}, (1000, 200), {"dgno": {"dgno, strong": Contender("dgno", _STRONG)}}, _FEW
+    ),
+    Case("stokes_cylinder", "stokes-cylinder", {}, (1000, 200), {"dgno": {"dgno, strong": Contender("dgno")}}, _COARSE),
+)
 
 # With labels: equal parameters and steps.
 _PAIR = {"multionet": {"multionet": Contender("multionet")}, "deeponet": {"deeponet": Contender("deeponet")}}

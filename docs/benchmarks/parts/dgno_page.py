@@ -24,6 +24,7 @@ def render(record: Mapping[str, Any]) -> str:
         section(tables, "label_free_darcy_two_phase", "## Two phases without labels"),
         section(tables, "variants_darcy_smooth", "## Other residuals and networks: smooth media"),
         section(tables, "variants_darcy_two_phase", "## Other residuals and networks: two phases"),
+        section(tables, "far", "## Burgers and Stokes without labels"),
         section(tables, "supervised", "## With labels: MultiONet and DeepONet"),
         section(tables, "inverse", "## From sensors to media"),
         section(tables, "other_media", "## Media of other laws"),
