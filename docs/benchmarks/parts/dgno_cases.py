@@ -7,7 +7,7 @@ from typing import Any
 
 from parts.contenders import Case, Contender
 
-__all__ = ["BLIND", "FAR", "SMOOTH", "SUPERVISED", "TWO_PHASE", "TWO_PHASE_LABELLED"]
+__all__ = ["BLIND", "COARSE", "COARSE_TINY", "FAR", "SMOOTH", "SUPERVISED", "TWO_PHASE", "TWO_PHASE_LABELLED"]
 
 TINY = {"resolution": 9}
 
@@ -28,6 +28,8 @@ _SMOOTH = _variants({"branch": "dense"})
 _TWO_PHASE = _variants({"branch": "dense", "symmetry": True})  # whose law knows no direction
 SMOOTH = Case("darcy_smooth", "darcy-smooth", {}, (10000, 200), _SMOOTH, TINY)
 TWO_PHASE = Case("darcy_two_phase", "darcy-two-phase", {}, (10000, 200), _TWO_PHASE, TINY)
+COARSE = Contender("dgno", {**_TWO_PHASE["dgno"]["dgno, energy"].settings, "coarse_cells": 7})
+COARSE_TINY = Contender("dgno", {**COARSE.settings, "coarse_cells": 4})
 BLIND = (SMOOTH, TWO_PHASE)
 
 _STRONG = {"residual": "strong", "branch": "dense"}

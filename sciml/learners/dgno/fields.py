@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.grid import Grid
+from pde_benchmarks.jet import Jet
 from pde_benchmarks.problem import Batch, FieldSpec, Meshes, Problem, Support, Times
-from pde_benchmarks.variational import VariationalProblem
+from pde_benchmarks.variational import VariationalProblem, summed
 from sciml.errors import LearnerError
 from sciml.learners.dgno.network import LatentFields
 
@@ -53,7 +54,14 @@ class DecodedProblem:
         """One output, its boundary values built in, ``(B, n, channels)``, at points ``(n, dim)``; time comes last."""
         decoded = self.problem.decoded_field(name)
         raw = networks.solution(decoded).jet(latent, points, order=1)
-        return self.problem.output_of(name, self.problem.impose(decoded, points, raw, inputs))
+        return self.problem.output_of(name, self.imposed(networks, decoded, points, raw, inputs))
+
+    def imposed(self, networks: LatentFields, name: str, points: Tensor, raw: Jet, inputs: Batch) -> Jet:
+        """A decoder's answer with the boundary values built in, on top of the coarse solution where there is one."""
+        jet = self.problem.impose(name, points, raw, inputs)
+        if networks.coarse is None:
+            return jet
+        return summed(jet, networks.coarse.jet(inputs[self.input.name], points))
 
     def coefficient_at(self, networks: LatentFields, latent: Tensor, points: Tensor) -> Tensor:
         """The expected input field, ``(B, n, channels)``, at points ``(n, dim)``; differentiable in the latent."""

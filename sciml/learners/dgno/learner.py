@@ -16,6 +16,7 @@ from sciml.certify import estimated_error
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.inference.priors import GaussianPrior, LatentPrior
 from sciml.learner import Learner, Prediction
+from sciml.learners.dgno.coarse_solution import CoarseSolution
 from sciml.learners.dgno.fields import DecodedProblem, VariationalOnGrid
 from sciml.learners.dgno.likelihoods import GaussianLikelihood, likelihood_of
 from sciml.learners.dgno.network import LatentFields
@@ -61,6 +62,9 @@ class DGNOConfig:
         What is fitted to the encoded training inputs after training: ``gaussian`` moments, or a normalising ``flow``.
     branch
         Encoder of the input field: ``dense`` or ``convolutional``.
+    coarse_cells
+        Cells an axis of a coarse grid on which the decoder of the solution solves the equation; None for a network
+        alone.
     latent, width, depth, aggregate
         Numbers in β; neurons, layers and summed layers of the solutions' decoders.
     coefficient_width
@@ -83,6 +87,7 @@ class DGNOConfig:
     posterior: Literal["point", "gaussian"] = "point"
     prior: Literal["gaussian", "flow"] = "gaussian"
     branch: Literal["dense", "convolutional"] = "convolutional"
+    coarse_cells: int | None = None
     latent: int = 128
     width: int = 100
     depth: int = 5
@@ -136,6 +141,11 @@ class DGNO(Learner):
         options = {"cells": config.cells, "functions": config.functions, "radius": config.radius}
         given = {name: value for name, value in options.items() if value is not None}
         self.form = variational.weak_form(config.residual, **given)
+        if config.coarse_cells is not None and self.form.kind != "energy":
+            raise ConfigurationError(
+                f"coarse_cells = {config.coarse_cells} with residual={self.form.kind}: there is one field "
+                "and no second derivative; use residual=energy."
+            )
         if config.symmetry and not problem.isotropic:
             raise ConfigurationError(f"symmetry = True: {problem.name} is not isotropic; leave it out.")
         if config.learned_precision and self.form.kind == "energy":
@@ -351,7 +361,8 @@ class DGNO(Learner):
             )
             for name, channels in self.form.fields.items()
         }
-        return LatentFields(encoder, coefficient, likelihood, solutions, self._prior(), gaussian, spec.channels)
+        coarse = None if config.coarse_cells is None else CoarseSolution(self.problem, config.coarse_cells)
+        return LatentFields(encoder, coefficient, likelihood, solutions, self._prior(), gaussian, spec.channels, coarse)
 
     @property
     def form_dim(self) -> int:

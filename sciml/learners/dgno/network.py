@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pde_benchmarks.jet import Jet
 from sciml.inference.priors import LatentPrior
+from sciml.learners.dgno.coarse_solution import CoarseSolution
 from sciml.learners.dgno.likelihoods import Likelihood
 from sciml.learners.multionet.network import MultiONet
 
@@ -33,6 +34,8 @@ class LatentFields(nn.Module):
         Of β, fitted to the encoded training inputs after training.
     gaussian
         Whether the encoder is a distribution, or a point: then its answer is bounded by tanh.
+    coarse
+        A coarse solution to which the decoded one is added, or None.
     """
 
     input_shift: Tensor
@@ -48,6 +51,7 @@ class LatentFields(nn.Module):
         prior: LatentPrior,
         gaussian: bool,
         channels: int,
+        coarse: CoarseSolution | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -56,6 +60,7 @@ class LatentFields(nn.Module):
         self.solutions = nn.ModuleDict(dict(solutions))
         self.prior = prior
         self.gaussian = gaussian
+        self.coarse = coarse
         self.register_buffer("input_shift", torch.zeros(channels))
         self.register_buffer("input_scale", torch.ones(channels))
         # Relative error of the decoded solution, as the equation estimates it on held-out inputs.

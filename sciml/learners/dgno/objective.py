@@ -83,7 +83,8 @@ class EvidenceBound:
         inputs = Batch({self.decoded.input.name: field})
         coefficient = self.decoded.problem.coefficient_at(inputs, quadrature.points)
         raw = networks.jets(latent, quadrature.points, self.form.order)
-        jets = {name: self.decoded.problem.impose(name, quadrature.points, jet, inputs) for name, jet in raw.items()}
+        points = quadrature.points
+        jets = {name: self.decoded.imposed(networks, name, points, jet, inputs) for name, jet in raw.items()}
         residual = self.form.loss(quadrature, coefficient, jets)
         if not self.learned_precision:
             return residual
