@@ -7,11 +7,12 @@ cheap first guesses follow from multigrid.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from pde_benchmarks.elliptic_rows import ApproximateInverse, TermwiseElliptic
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid_transfer import interpolate, mean_of_blocks
 from pde_benchmarks.linear import LinearProblem
@@ -25,7 +26,7 @@ SAMPLES_AT_ONCE = 32
 CORRECTION_CYCLES = 2
 
 
-class EllipticProblem(LinearProblem):
+class EllipticProblem(LinearProblem, TermwiseElliptic):
     """A(a) u = f with a symmetric positive definite A known for every input, one scalar output field on a grid."""
 
     guesses: ClassVar[tuple[str, ...]] = ("coarse", "fmg")
@@ -108,7 +109,7 @@ class EllipticProblem(LinearProblem):
         A, b, hierarchy = self.operator(inputs), self.load(inputs), self.hierarchy(inputs)
         u = outputs[self.output.name]
         for _ in range(count):
-            missing: Tensor = _ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
+            missing: Tensor = ApproximateInverse.apply(hierarchy, b - A.mv(u.flatten(1)))
             u = u + missing.reshape(u.shape)
         return self._fields(u)
 
@@ -170,17 +171,3 @@ class EllipticProblem(LinearProblem):
         """(1, *grid) of the inputs at hand: an operator serves any resolution, not only the problem's own."""
         (first, *_) = inputs.values()
         return (1, *first.shape[2:])
-
-
-class _ApproximateInverse(torch.autograd.Function):
-    """z = M r for a symmetric M: the derivative of a linear map is the map itself."""
-
-    @staticmethod
-    def forward(ctx: Any, hierarchy: MultigridHierarchy, r: Tensor) -> Tensor:
-        ctx.hierarchy = hierarchy
-        return hierarchy(r)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
-        (g,) = gradients
-        return None, _ApproximateInverse.apply(ctx.hierarchy, g)
