@@ -3,11 +3,12 @@
 from pde_benchmarks.burgers import Burgers
 from pde_benchmarks.corrections import Corrections
 from pde_benchmarks.darcy import Darcy
+from pde_benchmarks.diffusion_sorption import DiffusionSorption, DiffusionSorptionHard
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.helmholtz import Helmholtz
-from pde_benchmarks.interval import ReactionDiffusion, WalledBurgers
+from pde_benchmarks.interval import BurgersField, ReactionDiffusion, WalledBurgers
 from pde_benchmarks.media import BlockDarcy, SmoothDarcy, ThreePhaseDarcy, TwoPhaseDarcy
-from pde_benchmarks.navier_stokes import NavierStokes
+from pde_benchmarks.navier_stokes import DecayingFlow, NavierStokes
 from pde_benchmarks.pipe import Pipe
 from pde_benchmarks.poisson import Poisson
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
@@ -21,8 +22,12 @@ __all__ = [
     "Batch",
     "BlockDarcy",
     "Burgers",
+    "BurgersField",
     "Corrections",
     "Darcy",
+    "DecayingFlow",
+    "DiffusionSorption",
+    "DiffusionSorptionHard",
     "EllipticProblem",
     "FieldSpec",
     "GaussianField",
