@@ -80,12 +80,18 @@ class Case:
         return Experiment(**{**values, **changes})
 
 
+_GENERATED: dict[tuple[str, bool], ExperimentData] = {}
+
+
 def data_of(case: Case, scale: Scale) -> ExperimentData:
-    """Training, validation and test samples of a case, generated once."""
-    print(f"{case.name}: data", flush=True)
-    (family, *_) = case.families.values()
-    (contender, *_) = family.values()
-    return with_data(case.experiment(scale, contender), Silent())
+    """Training, validation and test samples of a case, generated once a process."""
+    key = (case.name, scale.small)
+    if key not in _GENERATED:
+        print(f"{case.name}: data", flush=True)
+        (family, *_) = case.families.values()
+        (contender, *_) = family.values()
+        _GENERATED[key] = with_data(case.experiment(scale, contender), Silent())
+    return _GENERATED[key]
 
 
 def trained(

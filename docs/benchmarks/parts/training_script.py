@@ -62,6 +62,7 @@ def run(
     parser.add_argument("--only", default=",".join(parts), help=f"parts, comma-separated, of {', '.join(parts)}")
     parser.add_argument("--cases", default="", help="problems of a part, comma-separated; all if not given")
     parser.add_argument("--work", type=Path, default=None, help="where runs are kept: a stopped benchmark goes on")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of every learner; fewer for a first look")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",")
     unknown = sorted(set(chosen) - set(parts))
@@ -71,7 +72,11 @@ def run(
     scratch = Path(tempfile.mkdtemp()) if arguments.quick else HERE
     kept = scratch / "runs" if arguments.quick else HERE.parents[1] / "runs" / f"{name}-{arguments.device}"
     record = Record(name, arguments.device, scratch, f"--budget {arguments.budget}")
-    scale = Scale.quick() if arguments.quick else Scale(budget=seconds(arguments.budget))
+    scale = (
+        Scale.quick()
+        if arguments.quick
+        else Scale(budget=seconds(arguments.budget), seeds=tuple(range(arguments.seeds)))
+    )
     if arguments.device == "cuda":
         scale = dataclasses.replace(scale, threads=None)
     published = scale.budget if arguments.quick else seconds(arguments.published_budget)
