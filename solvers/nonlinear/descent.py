@@ -12,6 +12,7 @@ from torch import Tensor
 
 from solvers.errors import ToleranceError
 from solvers.nonlinear.norm import norm
+from solvers.nonlinear.residual_function import bound
 from solvers.nonlinear.solution import NonlinearSolution, NonlinearStats
 from solvers.status import Status
 
@@ -48,7 +49,7 @@ class NonlinearMethod(ABC):
         """The last iterates from x of ``function(x, *parameters)``, outside of autograd; raises for no system."""
         began = perf_counter()
         fixed = tuple(p.detach() for p in parameters)
-        run = self.start(lambda x: function(x, *fixed), x.detach())
+        run = self.start(bound(function, fixed), x.detach())
         run.to_the_end()
         return NonlinearSolution(run.x, run.status.squeeze(-1), run.statistics(perf_counter() - began))
 

@@ -13,6 +13,8 @@ from solvers.nonlinear.equations import GaussNewtonEquation, StationaryEquation
 from solvers.nonlinear.gauss_newton import GaussNewton
 from solvers.nonlinear.jacobian import BatchedFunction
 from solvers.nonlinear.levenberg_marquardt import LevenbergMarquardt
+from solvers.nonlinear.residual_equation import residual_equation
+from solvers.nonlinear.residual_function import ResidualFunction
 from solvers.nonlinear.solution import NonlinearSolution
 from solvers.solver import Solver
 
@@ -37,7 +39,7 @@ def least_squares(
     ----------
     r
         ``r(x, *parameters)`` with x ``(*batch, n)`` and the result ``(*batch, m)``, in torch; the result of a system
-        depends on the x of that system alone.
+        depends on the x of that system alone. A `ResidualFunction` brings its derivatives.
     x0
         Where to start, ``(*batch, n)``, float32 or float64; not differentiated.
     parameters
@@ -59,7 +61,7 @@ def least_squares(
     NonlinearSolution
         ``value`` is differentiable any number of times in the parameters (also in forward mode): the stationarity
         Jᵀr = 0 is differentiated by the implicit function theorem. Neither time nor memory of that depends on the
-        iterations.
+        iterations. With a `ResidualFunction` it is differentiable once, backward.
 
     Raises
     ------
@@ -89,7 +91,6 @@ def least_squares(
     found = solver.solve(r, x0, parameters)
     if throw:
         found.raise_if_failed()
-    value = differentiable_value(
-        found.value, found.status, _EQUATIONS[adjoint](r), parameters, adjoint_solver, None, throw
-    )
+    equation = residual_equation(r, adjoint) if isinstance(r, ResidualFunction) else _EQUATIONS[adjoint](r)
+    value = differentiable_value(found.value, found.status, equation, parameters, adjoint_solver, None, throw)
     return replace(found, value=value)

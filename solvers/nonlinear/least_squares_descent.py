@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from solvers.nonlinear.descent import Descent, NonlinearMethod
-from solvers.nonlinear.jacobian import JacobianOperator
+from solvers.nonlinear.factorisations import Factorisation, Orthogonal
 from solvers.nonlinear.linear_model import LinearModel, column_lengths
+from solvers.nonlinear.residual_function import jacobian_operator
 from solvers.nonlinear.solution import NonlinearStats
 from solvers.status import Status
 
@@ -20,22 +21,32 @@ __all__ = ["LeastSquaresDescent"]
 class LeastSquaresDescent(Descent):
     """One run; D is the largest length that each column of J has had (Moré 1978)."""
 
-    def __init__(self, method: NonlinearMethod, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    def __init__(
+        self,
+        method: NonlinearMethod,
+        function: Callable[[Tensor], Tensor],
+        x: Tensor,
+        factorisation: Factorisation | None = None,
+    ) -> None:
         super().__init__(method, function, x)
+        self.factorisation = factorisation or Orthogonal()
         self.scale = torch.zeros_like(self.x)
         self.model = self.linearised()
 
     def linearised(self) -> LinearModel:
         """The model at the present iterates."""
-        J = JacobianOperator(self.function, self.x).to_dense()
+        J = jacobian_operator(self.function, self.x).to_dense()
         self.jacobians += 1
-        finite = J.isfinite().flatten(-2).all(-1)[..., None]
+        lengths = column_lengths(J)
+        finite = lengths.isfinite().all(-1, keepdim=True)
         self.end(~finite, Status.NONFINITE_ITERATE)
         healthy = finite & (self.status != Status.NONFINITE_INPUT)
-        J = torch.where(healthy.unsqueeze(-1), J, 0)
-        self.scale = torch.maximum(self.scale, column_lengths(J))
+        if not bool(healthy.all()):
+            J = torch.where(healthy.unsqueeze(-1), J, 0)
+        self.scale = torch.maximum(self.scale, torch.where(healthy, lengths, 0))
         scale = torch.where(self.scale > 0, self.scale, 1)
-        return LinearModel(J, torch.where(healthy, self.value, 0), torch.where(healthy, self.size, 0), scale)
+        r, size = (torch.where(healthy, t, 0) for t in (self.value, self.size))
+        return self.factorisation.model(J, r, size, scale)
 
     def move(self, where: Tensor, x: Tensor, value: Tensor) -> None:
         super().move(where, x, value)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from solvers.nonlinear.descent import NonlinearMethod
 from solvers.nonlinear.equations import gradient
+from solvers.nonlinear.factorisations import Factorisation, Orthogonal
 from solvers.nonlinear.least_squares_descent import LeastSquaresDescent
 from solvers.nonlinear.newton import Newton
 from solvers.nonlinear.norm import norm
+from solvers.nonlinear.residual_function import ResidualFunction, slope_of
 from solvers.status import Status
 
 __all__ = ["LevenbergMarquardt"]
@@ -38,16 +40,15 @@ class LevenbergMarquardt(NonlinearMethod):
         λ of the first step.
     polish
         Most Newton steps at the end. 0 leaves out second derivatives of r.
-
-    Notes
-    -----
-    J is formed, ``(*batch, m, n)``, and factored by QR and the singular values of R, never squared: float32 keeps its
-    digits.
+    factorisation
+        Of J, which is formed, ``(*batch, m, n)``: `Orthogonal`, in which float32 keeps its digits, or
+        `NormalEquations`, cheaper where m is much larger than n, in float64.
     """
 
     max_iterations: int = 200
     damping: float = 1e-3
     polish: int = 2
+    factorisation: Factorisation = field(default_factory=Orthogonal)
 
     def start(self, function: Callable[[Tensor], Tensor], x: Tensor) -> LevenbergMarquardtDescent:
         """A run from x."""
@@ -60,7 +61,7 @@ class LevenbergMarquardtDescent(LeastSquaresDescent):
     method: LevenbergMarquardt
 
     def __init__(self, method: LevenbergMarquardt, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
-        super().__init__(method, function, x)
+        super().__init__(method, function, x, method.factorisation)
         self.damping = torch.full_like(self.size, method.damping)
         self.growth = torch.full_like(self.size, 2.0)
 
@@ -95,10 +96,16 @@ class LevenbergMarquardtDescent(LeastSquaresDescent):
         """Newton's method on the gradient; a system that it leads uphill stays."""
         # The unit of r is its present size, so that no square underflows.
         unit = torch.where(where, self.size, 1)
-        slope = gradient(lambda x: self.evaluate(x) / unit)
+        slope = self.slope(unit)
         run = Newton(self.method.rtol, self.method.polish).start(slope, self.x)
         run.to_the_end()
         value = self.evaluate(run.x)
         uphill = norm(value) > self.size * (1 + 10 * torch.finfo(value.dtype).eps)
         self.iterations += torch.where(where, run.iterations, 0)
         self.move(where & ~uphill & value.isfinite().all(-1, keepdim=True), run.x, value)
+
+    def slope(self, unit: Tensor) -> Callable[[Tensor], Tensor]:
+        """The function x ↦ Jᵀr / unit², whose Jacobian is the exact Hessian."""
+        if isinstance(self.function, ResidualFunction):
+            return slope_of(self.function, unit)
+        return gradient(lambda x: self.evaluate(x) / unit)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
 from solvers.nonlinear.norm import norm
 
-__all__ = ["LinearModel"]
+__all__ = ["LinearModel", "column_lengths", "largest"]
 
 
-class LinearModel:
-    """min ‖r + J s‖ for a batch of matrices J ``(*batch, m, n)``, by one factorisation for every damping.
+class LinearModel(ABC):
+    """min ‖r + J s‖ for a batch of matrices J ``(*batch, m, n)``.
 
-    J D⁻¹ = Q R and R = U Σ Vᵀ: no condition number is squared, and the numerical rank is known. Steps are measured as
-    ‖D s‖, where D holds the lengths of J's columns, so that the units of x do not matter.
+    Steps are measured as ‖D s‖, where D holds the lengths of J's columns, so that the units of x do not matter.
 
     Parameters
     ----------
@@ -35,50 +36,38 @@ class LinearModel:
         Whether J has n independent columns, ``(*batch, 1)``.
     """
 
+    condition: Tensor
+    full_rank: Tensor
+
     def __init__(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> None:
         self.scale, self.size = scale, size
-        unit = torch.where(size > 0, r / size, 0)
-        columns = column_lengths(J)
-        scaled = J / scale.unsqueeze(-2)
-        lengths = columns / scale
-        Q, R = torch.linalg.qr(scaled)
-        U, self.sigma, self.Vh = torch.linalg.svd(R, full_matrices=False)
-        #: Uᵀ Qᵀ r / ‖r‖.
-        self.components = ((Q @ U).mT @ unit.unsqueeze(-1)).squeeze(-1)
-        slopes = (scaled.mT @ unit.unsqueeze(-1)).squeeze(-1).abs()
-        self.cosine = _largest(torch.where(lengths > 0, slopes / lengths, 0))
-        self.cut = max(J.shape[-2:]) * torch.finfo(J.dtype).eps * _largest(self.sigma)
-        smallest = _smallest(self.sigma) if J.shape[-2] >= J.shape[-1] else torch.zeros_like(size)
-        self.full_rank = smallest > self.cut if J.shape[-1] else torch.ones_like(size, dtype=torch.bool)
-        self.condition = torch.where(self.full_rank, _largest(self.sigma) / smallest, torch.inf)
+        #: r / ‖r‖, J D⁻¹, and what is left of ‖r‖⁻¹ D⁻¹ Jᵀ r.
+        self.unit = torch.where(size > 0, r / size, 0)
+        self.scaled = J / scale.unsqueeze(-2)
+        self.slopes = (self.scaled.mT @ self.unit.unsqueeze(-1)).squeeze(-1)
+        lengths = column_lengths(J) / scale
+        self.cosine = largest(torch.where(lengths > 0, self.slopes.abs() / lengths, 0))
 
+    @abstractmethod
     def damped(self, damping: Tensor) -> tuple[Tensor, Tensor]:
         """The step with the smallest ‖r + J s‖² + λ ‖D s‖², and the relative decrease of ‖r‖² that J predicts."""
-        y = -self.sigma * self.components / (self.sigma.square() + damping)
-        y = torch.where(self.sigma > 0, y, 0)
-        # ‖r‖² − ‖r + J s‖² = ‖J s‖² + 2 λ ‖D s‖², without cancellation.
-        decrease = ((self.sigma * y).square() + 2 * damping * y.square()).sum(-1, keepdim=True)
-        return self._step(y), decrease
 
+    @abstractmethod
     def undamped(self) -> tuple[Tensor, Tensor, Tensor]:
         """The Gauss–Newton step, the shortest if J has dependent columns; ‖D s‖; −⟨r, J s⟩ / ‖r‖²."""
-        used = self.sigma > self.cut
-        y = torch.where(used, -self.components / self.sigma, 0)
-        slope = torch.where(used, self.components, 0).square().sum(-1, keepdim=True)
-        return self._step(y), norm(y) * self.size, slope
-
-    def _step(self, y: Tensor) -> Tensor:
-        return (self.Vh.mT @ y.unsqueeze(-1)).squeeze(-1) * self.size / self.scale
 
 
 def column_lengths(J: Tensor) -> Tensor:
     """‖Jⱼ‖ of every column, ``(*batch, n)``."""
-    return norm(J.mT).squeeze(-1)
+    lengths = torch.linalg.vector_norm(J, dim=-2)
+    limit = torch.finfo(J.dtype).max ** 0.5
+    plain = (lengths > 1e3 / limit) & (lengths < limit)
+    if bool(plain.all()):
+        return lengths
+    # Squares that over- or underflow, or nothing to square; the other columns keep their bits.
+    return torch.where(plain, lengths, norm(J.mT).squeeze(-1))
 
 
-def _largest(x: Tensor) -> Tensor:
+def largest(x: Tensor) -> Tensor:
+    """The largest entry, ``(*batch, 1)``; 0 of none."""
     return x.amax(-1, keepdim=True) if x.shape[-1] else x.new_zeros(*x.shape[:-1], 1)
-
-
-def _smallest(x: Tensor) -> Tensor:
-    return x.amin(-1, keepdim=True) if x.shape[-1] else x.new_zeros(*x.shape[:-1], 1)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from solvers.inverse import Preconditioner
 from solvers.nonlinear.descent import Descent, NonlinearMethod
-from solvers.nonlinear.jacobian import JacobianOperator
 from solvers.nonlinear.line_search import Backtracking, LineSearch
 from solvers.nonlinear.linear_solver import default_solver
 from solvers.nonlinear.norm import norm
+from solvers.nonlinear.residual_function import jacobian_operator
 from solvers.solver import Outcome, Solver
 from solvers.status import Status
 
@@ -88,7 +88,7 @@ class NewtonDescent(Descent):
 
     def newton_step(self) -> Outcome:
         """The solution of J s = −f; zero for systems that have ended."""
-        J = JacobianOperator(self.function, self.x)
+        J = jacobian_operator(self.function, self.x)
         self.jacobians += 1
         linear_solver = self.method.linear_solver or default_solver(J, self.method.preconditioner, _FORCING)
         linear_solver, preconditioner = linear_solver.choose(J, self.method.preconditioner)
