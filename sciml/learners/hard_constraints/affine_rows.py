@@ -1,0 +1,92 @@
+"""Rows that are affine in the weights: conditions shared by all experts, carried rows, a ridge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciml.learners.hard_constraints.rows import Rows
+
+__all__ = ["AffineRows", "RidgeRows", "SharedRows"]
+
+
+class AffineRows(Rows):
+    """A w + c with the parameters A ``(B, K, m, N)`` and c ``(B, K, m)``; unknowns ``(B, K, N)``."""
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        A, c = parameters
+        return (A @ x.unsqueeze(-1)).squeeze(-1) + c
+
+    def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return parameters[0]
+
+    def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape, x.shape[-1])
+
+    def pullback(
+        self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, ...]:
+        A, c = parameters
+        r, s = (A @ x.unsqueeze(-1)).squeeze(-1) + c, (A @ q.unsqueeze(-1)).squeeze(-1)
+        by_matrix = torch.stack([r, s], -1) @ torch.stack([q, x], -2) if wanted[0] else None
+        return by_matrix, s
+
+
+class SharedRows(Rows):
+    """A w_e + c for every expert e, with the parameters A ``(B, m, N)`` and c ``(B, m)``.
+
+    Only the triangular factor of (A | c) is stacked, N + 1 rows with the same sum of squares, so that experts do not
+    multiply the cost of shared rows.
+
+    Parameters
+    ----------
+    A, c
+        The parameters' values.
+    """
+
+    def __init__(self, A: Tensor, c: Tensor) -> None:
+        self.reduced = torch.linalg.qr(torch.cat([A, c.unsqueeze(-1)], -1).detach(), mode="r")[1]
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return x @ self.reduced[..., :-1].mT + self.reduced[:, None, :, -1]
+
+    def halved_squares(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        A, c = parameters
+        return (x @ A.mT + c.unsqueeze(1)).square().sum(-1) / 2
+
+    def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self.reduced[:, None, :, :-1].expand(-1, x.shape[1], -1, -1)
+
+    def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape, x.shape[-1])
+
+    def pullback(
+        self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, ...]:
+        A, c = parameters
+        r, s = x @ A.mT + c.unsqueeze(1), q @ A.mT
+        return (r.mT @ q + s.mT @ x if wanted[0] else None), s.sum(1)
+
+
+@dataclass(frozen=True)
+class RidgeRows(Rows):
+    """ε ‖J_j‖ w_j, no parameters; `lengths` ε ‖J_j‖ ``(B, K, N)`` are not differentiated."""
+
+    lengths: Tensor
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self.lengths * x
+
+    def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return torch.diag_embed(self.lengths)
+
+    def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape, x.shape[-1])
+
+    def pullback(
+        self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, ...]:
+        return ()

@@ -1,0 +1,117 @@
+"""Rows W G(T₀ + (D b) w; θ) for the weights w of basis functions, with derivatives in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pde_benchmarks.termwise import TermwiseResidual
+from sciml.learners.hard_constraints.boxes import Boxes
+from sciml.learners.hard_constraints.row_maps import RowMap, weighted_sum
+from sciml.learners.hard_constraints.rows import Rows
+
+__all__ = ["TermwiseRows"]
+
+
+@dataclass(frozen=True)
+class TermwiseRows(Rows):
+    """The residual of offset + b·w_e in the boxes of K experts; unknowns ``(B, K, N)``, rows ``(B, K, m)``.
+
+    Parameters of the function: the terms of the basis in the boxes ``(B, K, J, p, N)``, the terms of the offset there
+    ``(B, K, J, p)``, and θ. Their gradient is a sum of two outer products, so that nothing is kept of the iterations.
+
+    Parameters
+    ----------
+    residual
+        G, whose parameters have the values of θ.
+    boxes
+        Where; points that no box has see the terms of `background`.
+    background
+        Terms of the offset on the whole grid, ``(B, J, G)``.
+    weigh
+        W.
+    """
+
+    residual: TermwiseResidual
+    boxes: Boxes
+    background: Tensor
+    weigh: RowMap
+
+    def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        basis, offset, *theta = parameters
+        value = self.residual.combine(self._on_grid(offset + _times(basis, x)), tuple(theta))
+        return self.weigh(self.boxes.gather(value.flatten(1)))
+
+    def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        basis, offset, *_ = parameters
+        slopes = self.residual.slopes(self._on_grid(offset + _times(basis, x)))
+        return self.weigh.columns(self.boxes.gather(slopes.flatten(2)).movedim(1, 2), basis)
+
+    def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        basis, offset, *theta = parameters
+        terms = offset + _times(basis, x)
+        second = self._second_derivatives(terms, tuple(theta))
+        value = self.residual.combine(self._on_grid(terms), tuple(theta))
+        dual = self.weigh.gram(self.boxes.gather(value.flatten(1)))
+        total = x.new_zeros(*x.shape, x.shape[-1])
+        for j, row in enumerate(second):
+            factors = dual.unsqueeze(2) * row
+            if bool((factors != 0).any()):
+                total = total + basis[:, :, j].mT @ weighted_sum(factors, basis)
+        return total
+
+    def pullback(
+        self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, ...]:
+        basis, offset, *theta = (p.detach() for p in parameters)
+        terms, moved = self._on_grid(offset + _times(basis, x)), _times(basis, q)
+        with torch.enable_grad():
+            at = terms.requires_grad_()
+            inputs = [t.requires_grad_() for t in theta]
+            value = self.residual.combine(at, tuple(inputs))
+            (slopes,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+            local = self.boxes.gather(slopes.detach().flatten(2)).movedim(1, 2)
+            dual = self.weigh.gram(self.boxes.gather(value.detach().flatten(1)))
+            moved_dual = self.weigh.gram((local * moved).sum(2))
+            pulled = (self._rows_on_grid(moved_dual) * value).sum()
+            pulled = pulled + (self._rows_on_grid(dual).unsqueeze(1) * slopes * self._on_grid(moved, zero=True)).sum()
+            alpha, *others = torch.autograd.grad(pulled, [at, *inputs], allow_unused=True, materialize_grads=True)
+        first = self.boxes.gather(alpha.flatten(2)).movedim(1, 2)
+        second = dual.unsqueeze(2) * local
+        by_basis = None
+        if wanted[0]:
+            by_basis = first.unsqueeze(-1) * x[:, :, None, None, :]
+            by_basis.addcmul_(second.unsqueeze(-1), q[:, :, None, None, :])
+        return by_basis, first if wanted[1] else None, *others
+
+    def _on_grid(self, terms: Tensor, zero: bool = False) -> Tensor:
+        """Terms ``(B, K, J, p)`` as ``(B, J, *shape)``."""
+        background = torch.zeros_like(self.background) if zero else self.background
+        return self.boxes.scatter(terms.movedim(1, 2), background).unflatten(-1, self.boxes.shape)
+
+    def _rows_on_grid(self, rows: Tensor) -> Tensor:
+        return self.boxes.scatter(rows, rows.new_zeros(self.boxes.size)).unflatten(-1, self.boxes.shape)
+
+    def _second_derivatives(self, terms: Tensor, theta: tuple[Tensor, ...]) -> list[Tensor]:
+        """For each j, ∂²G/∂T_j∂T_k ``(B, K, J, p)`` in the boxes; empty for a linear G."""
+        with torch.enable_grad():
+            at = self._on_grid(terms).detach().requires_grad_()
+            value = self.residual.combine(at, tuple(t.detach() for t in theta)).sum()
+            (slopes,) = torch.autograd.grad(value, at, create_graph=True)
+            if not slopes.requires_grad:
+                return []
+            rows = [
+                torch.autograd.grad(
+                    slopes[:, j].sum(), at, retain_graph=True, allow_unused=True, materialize_grads=True
+                )[0]
+                for j in range(slopes.shape[1])
+            ]
+        return [self.boxes.gather(t.flatten(2)).movedim(1, 2) for t in rows]
+
+
+def _times(basis: Tensor, x: Tensor) -> Tensor:
+    """(D_j b) w, ``(B, K, J, p)``."""
+    return (basis.flatten(2, 3) @ x.unsqueeze(-1)).squeeze(-1).unflatten(-1, basis.shape[2:4])
