@@ -1,0 +1,127 @@
+"""Hard and soft constraints without labels, one solve and experts, in both norms; beside them no network at all."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from parts.contenders import L2, Case, Contender, data_of, trained
+from parts.hard_constraint_cases import CASES, FIXED, PLAIN, PUBLISHED, SHORT
+from parts.record import at_most
+from parts.training_script import Session
+from pde_benchmarks.diffusion_sorption import DiffusionSorption, DiffusionSorptionHard
+from pde_benchmarks.navier_stokes import DecayingFlow
+from sciml.experiments import ExperimentData
+
+__all__ = ["learning"]
+
+BARS = {"hard_over_soft": 0.85, "error_norm_over_plain": 0.3, "coupled_experts_over_one_solve": 0.85}
+FLOOR_BAR = 1.3
+FLOW_BARS = {"hard_over_soft": 0.85, "error_norm_over_plain": 0.5}
+COLUMNS = ["learner", "norm", "L² %", "residual, error norm %", "converged %", "parameters", "steps", "ms per field"]
+
+
+def learning(session: Session) -> None:
+    """Equal training seconds and no labels, but for the row that says so."""
+    for case in CASES:
+        if session.cases and case.name not in session.cases:
+            continue
+        data = data_of(case, session.scale)
+        table: list[list[Any]] = [[f"published ({PUBLISHED[case.name]})", *[""] * (len(COLUMNS) - 1)]]
+        errors: dict[str, list[float]] = {}
+        fixed = {**FIXED[case.name], **PLAIN[case.name]}
+        for label, contender in fixed.items():
+            errors[label] = _row(session, case, label, contender, data, table, seeds=(0,))
+        for contenders in case.families.values():
+            for label, contender in contenders.items():
+                errors[label] = _row(session, case, label, contender, data, table, session.scale.seeds)
+                _save(session, case, data, table)
+        floor = _floor(data)
+        table.append(["the residual's exact solution (the floor)", "", 100 * floor, "", "", "", "", ""])
+        _save(session, case, data, table)
+        _figures(session, case, errors, floor)
+
+
+def _row(
+    session: Session,
+    case: Case,
+    label: str,
+    contender: Contender,
+    data: ExperimentData,
+    table: list[list[Any]],
+    seeds: tuple[int, ...],
+) -> list[float]:
+    runs = [trained(case, session.scale, label, contender, seed, data, session.work)[1] for seed in seeds]
+    found = [run["test"]["held_out"] for run in runs]
+    errors = [run[L2] for run in runs]
+    norm = contender.settings.get("norm", contender.settings.get("loss", "error"))
+    first = runs[0]
+    converged = [100 * one["converged"] for one in found if "converged" in one]
+    table.append(
+        [
+            label.removesuffix(f", {norm}"),
+            norm,
+            f"{100 * fmean(errors):.3g}" + (f" ± {50 * (max(errors) - min(errors)):.1g}" if len(errors) > 1 else ""),
+            100 * fmean(one["residual_error_norm"] for one in found),
+            fmean(converged) if converged else None,
+            first["parameters"],
+            first["train_steps"],
+            first["predict_ms_per_sample"],
+        ]
+    )
+    return errors
+
+
+def _save(session: Session, case: Case, data: ExperimentData, table: list[list[Any]]) -> None:
+    seeds = ", ".join(map(str, session.scale.seeds))
+    caption = (
+        f"{data.train.count} inputs, {data.tests['held_out'].count} test samples, {session.scale.budget:g} s of "
+        f"processor time on one thread, seeds {seeds}. Learned bases of 16 functions; closed forms are added where it says so."
+    )
+    session.record.table(f"learning_{case.name}", COLUMNS, table, caption)
+
+
+def _floor(data: ExperimentData) -> float:
+    """Relative L² distance between the exact solution of the discrete residual and the reference."""
+    test = data.tests["held_out"]
+    match data.problem:
+        case DiffusionSorption() | DiffusionSorptionHard() as problem:
+            discrete = problem.implicit_euler(test.inputs)
+        case DecayingFlow() as problem:
+            discrete = problem.discrete_solution(test.inputs)
+        case other:
+            raise TypeError(f"{other.name} has no discrete solution")
+    return float(problem.metrics(discrete, test.outputs)["relative_l2"])
+
+
+def _figures(session: Session, case: Case, errors: dict[str, list[float]], floor: float) -> None:
+    """Ratios of mean errors; the spread is that of the numerator's seeds."""
+    record, name = session.record, SHORT[case.name]
+    facts = {"seeds": list(session.scale.seeds), "unit": "1", "budget_s": session.scale.budget}
+    ratios = {
+        "hard_over_soft": ("one solve, error", "soft, error"),
+        "hard_over_soft_plain": ("one solve, plain", "soft, plain"),
+        "error_norm_over_plain": ("one solve, error", "one solve, plain"),
+        "error_norm_over_plain_soft": ("soft, error", "soft, plain"),
+        "coupled_experts_over_one_solve": ("coupled experts, error", "one solve, error"),
+        "independent_experts_over_one_solve_plain": ("independent experts, plain", "one solve, plain"),
+    }
+    bars = FLOW_BARS if case.name == "vorticity" else BARS if case.name == "sorption" else {}
+    for ratio, (ours, theirs) in ratios.items():
+        bar = {"bar": at_most(bars[ratio])} if ratio in bars else {}
+        values = [error / fmean(errors[theirs]) for error in errors[ours]]
+        record.figure(f"{name}.{ratio}.relative_l2", values, **bar, **facts)
+    learned = [label for labels in case.families.values() for label in labels if "labels" not in label]
+    best = min(learned, key=lambda label: fmean(errors[label]))
+    best_fixed = min(FIXED[case.name], key=lambda label: fmean(errors[label]))
+    over_floor = [error / floor for error in errors[best]]
+    bar = {"bar": at_most(FLOOR_BAR)} if case.name == "sorption" else {}
+    record.figure(f"{name}.best_over_discretisation_floor.relative_l2", over_floor, note=best, **bar, **facts)
+    over_fixed = [error / fmean(errors[best_fixed]) for error in errors[best]]
+    bar = {"bar": at_most(1.0)} if case.name == "sorption_hard" else {}
+    note = f"{best}, over {best_fixed}"
+    record.figure(f"{name}.learned_over_fixed_basis.relative_l2", over_fixed, note=note, **bar, **facts)
+    record.figure(f"{name}.discretisation_floor.relative_l2", floor, unit="1")
+    for label in (best, best_fixed):
+        values = errors[label]
+        record.figure(f"{name}.{'best_fixed' if label == best_fixed else 'best'}.relative_l2", values, unit="1")
