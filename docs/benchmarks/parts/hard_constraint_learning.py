@@ -76,7 +76,8 @@ def _save(session: Session, case: Case, data: ExperimentData, table: list[list[A
     seeds = ", ".join(map(str, session.scale.seeds))
     caption = (
         f"{data.train.count} inputs, {data.tests['held_out'].count} test samples, {session.scale.budget:g} s of "
-        f"processor time on one thread, seeds {seeds}. Learned bases of 16 functions; closed forms are added where it says so."
+        f"processor time on one thread, seeds {seeds}. Learned bases of 16 functions; closed forms are "
+        "added where it says so."
     )
     session.record.table(f"learning_{case.name}", COLUMNS, table, caption)
 
