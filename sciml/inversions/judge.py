@@ -19,6 +19,7 @@ LEVEL = 0.9
 FIXED = 1e-6  # points that vary by less, relative to the largest value, are given by the boundary condition
 FACTOR = 1.5  # re-simulated misfits beyond this many times the surrogate's contradict it
 SIGMAS = 3.0
+POOR = 0.02  # share of the draws that importance weights leave
 
 
 def numbers(prior: FieldPrior, case: Case, result: InverseResult) -> dict[str, Tensor]:
@@ -56,7 +57,21 @@ def averages(found: dict[str, Tensor]) -> dict[str, float]:
 
 
 def verdict(case: Case, found: dict[str, Tensor], row: int = 0) -> str:
-    """Whether the re-simulation confirms what the surrogate says, in plain words."""
+    """Whether the re-simulation confirms what the surrogate says, and whether Laplace's error bars hold, in words."""
+    return _judged(case, found, row) + _doubted(found, row)
+
+
+def _doubted(found: dict[str, Tensor], row: int) -> str:
+    if "importance" not in found or found["importance"][row].item() >= POOR:
+        return ""
+    share = significant(found["importance"][row].item())
+    return (
+        f" The posterior is far from the Gaussian that Laplace's error bars stand for ({share} of the draws are left "
+        "by importance weights): use --method hmc."
+    )
+
+
+def _judged(case: Case, found: dict[str, Tensor], row: int) -> str:
     again, own, noise, chi_square = (
         found[name][row].item()
         for name in ("resimulated_misfit", "surrogate_misfit", "noise_misfit", "resimulated_chi_square")

@@ -148,16 +148,29 @@ def test_draws_of_a_likelihood_have_its_probabilities():
     """The frequency of a phase is its probability; the mean is the mean."""
     generator = torch.Generator().manual_seed(0)
     two = BernoulliLikelihood((5.0, 10.0))
-    decoded = torch.full((1, 20000, 1), 0.4)
+    decoded = torch.full((20000, 1, 1), 0.4)
     draws = two.draw(decoded, generator)
     assert draws.mean().item() == pytest.approx(two.mean(decoded).mean().item(), abs=0.1)
     three = CategoricalLikelihood((1.0, 2.0, 5.0))
-    decoded = torch.tensor([0.0, 1.0, -1.0]).expand(1, 20000, 3)
+    decoded = torch.tensor([0.0, 1.0, -1.0]).expand(20000, 1, 3)
     draws = three.draw(decoded, generator)
     expected = torch.tensor([0.0, 1.0, -1.0]).softmax(0)
     for phase, probability in zip((1.0, 2.0, 5.0), expected, strict=True):
         assert (draws == phase).float().mean().item() == pytest.approx(probability.item(), abs=0.02)
     assert three.mode(decoded).unique().item() == 2.0
+
+
+def test_a_drawn_medium_has_no_grains():
+    """Where a phase is at least as probable as in a point that has it, it is there, too."""
+    decoded = torch.randn(6, 50, 1, generator=torch.Generator().manual_seed(1))
+    drawn = BernoulliLikelihood((5.0, 10.0)).draw(decoded, torch.Generator().manual_seed(0))
+    high = drawn == 10.0
+    least_with = torch.where(high, decoded, torch.inf).amin(1)
+    most_without = torch.where(high, -torch.inf, decoded).amax(1)
+    assert bool((least_with > most_without).all())
+    assert 0 < high.double().mean().item() < 1
+    constant = CategoricalLikelihood((1.0, 2.0, 5.0)).draw(torch.zeros(9, 4, 3), torch.Generator().manual_seed(0))
+    assert bool((constant == constant[:, :1]).all())
 
 
 def test_a_continuous_likelihood_knows_what_reconstruction_leaves():

@@ -153,7 +153,8 @@ def _figures(record: Record, best: list[_Scores], scale: Scale) -> None:
     name = "inverse_two_phase.wrong_pixels.sensors100_snr25"
     record.figure(name, [scores.pixels for scores in best], bar=at_most(0.1), **facts)
     name = "inverse_two_phase.centred_correlation.sensors100_snr25"
-    record.figure(name, [scores.correlation for scores in best], bar=at_least(0.85), **facts)
+    note = "chains with the exact law of the media, in the table, show how much is left to gain by a better prior"
+    record.figure(name, [scores.correlation for scores in best], bar=at_least(0.85), note=note, **facts)
     name = "inverse_two_phase.coverage_90"
     note = "an interval of two phases holds one of them or both"
     record.figure(name, [cast(float, scores.covered) for scores in best], bar=at_least(0.85), note=note, **facts)

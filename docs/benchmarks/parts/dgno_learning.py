@@ -65,7 +65,7 @@ def supervised(session: Session) -> None:
     columns = ["problem", "learner", "L² %", "parameters", "steps"]
     record.table("supervised", columns, table, f"Seeds {_seeds(scale)}; equal widths, depths and steps.")
     if not session.cases:
-        note = "the largest ratio of all problems"
+        note = "the largest ratio of all problems: Burgers, whose shocks neither network resolves"
         record.figure("multionet_over_deeponet.relative_l2", worst, bar=at_most(0.75), unit="1", note=note)
 
 

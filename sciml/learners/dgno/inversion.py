@@ -45,7 +45,7 @@ class DecodedFields(FieldPrior):
         return self._decoded.input_fields(self._networks, self._latent(z))
 
     def draw_inputs(self, z: Tensor, generator: Generator) -> Batch:
-        """Inputs from the likelihood: phases drawn in every point, or what reconstruction leaves."""
+        """Inputs from the likelihood: phases, their interfaces drawn, or what reconstruction leaves."""
         return self._fields(self._networks.likelihood.draw(self._raw(z), generator))
 
     def decided_inputs(self, z: Tensor) -> Batch:

@@ -144,7 +144,7 @@ class DGNO(Learner):
         if config.coarse_cells is not None and self.form.kind != "energy":
             raise ConfigurationError(
                 f"coarse_cells = {config.coarse_cells} with residual={self.form.kind}: there is one field "
-                "and no second derivative; use residual=energy."
+                "and no second derivative; leave it out, or use residual=energy where the problem has one."
             )
         if config.symmetry and not problem.isotropic:
             raise ConfigurationError(f"symmetry = True: {problem.name} is not isotropic; leave it out.")

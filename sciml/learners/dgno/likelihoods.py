@@ -113,9 +113,11 @@ class BernoulliLikelihood(Likelihood):
         return self.phases[(decoded > 0).long()]
 
     def draw(self, decoded: Tensor, generator: Generator) -> Tensor:
-        """One of the phases in every point, independently given β."""
-        uniform = torch.rand(decoded.shape, generator=generator, dtype=decoded.dtype, device=generator.device)
-        return self.phases[(uniform.to(decoded.device) < decoded.sigmoid()).long()]
+        """One of the phases in every point, the same quantile everywhere: interfaces move, and no grains appear.
+
+        Points drawn independently would have the same probabilities, but a grainy medium conducts differently.
+        """
+        return self.phases[(_one_quantile(decoded, generator) < decoded.sigmoid()).long()]
 
 
 class CategoricalLikelihood(Likelihood):
@@ -142,11 +144,8 @@ class CategoricalLikelihood(Likelihood):
         return self.phases[decoded.argmax(-1, keepdim=True)]
 
     def draw(self, decoded: Tensor, generator: Generator) -> Tensor:
-        """One of the phases in every point, independently given β."""
-        uniform = torch.rand(
-            (*decoded.shape[:-1], 1), generator=generator, dtype=decoded.dtype, device=generator.device
-        )
-        below = decoded.softmax(-1).cumsum(-1) < uniform.to(decoded.device)
+        """One of the phases in every point, the same quantile everywhere, as in `BernoulliLikelihood`."""
+        below = decoded.softmax(-1).cumsum(-1) < _one_quantile(decoded, generator)
         return self.phases[below.sum(-1, keepdim=True).clamp_max(self.decoded - 1)]
 
 
@@ -165,6 +164,12 @@ def likelihood_of(spec: FieldSpec) -> Likelihood:
     if len(spec.kind.values) == 2:
         return BernoulliLikelihood((spec.kind.values[0], spec.kind.values[1]))
     return CategoricalLikelihood(spec.kind.values)
+
+
+def _one_quantile(decoded: Tensor, generator: Generator) -> Tensor:
+    """Uniform numbers ``(m, 1, 1)``, one for all points of a draw."""
+    uniform = torch.rand((len(decoded), 1, 1), generator=generator, dtype=decoded.dtype, device=generator.device)
+    return uniform.to(decoded.device)
 
 
 def phase_index(field: Tensor, phases: Tensor) -> Tensor:
