@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from statistics import fmean
 from typing import Any
 
 from parts.contenders import L2, Case, Contender, data_of, trained
-from parts.hard_constraint_cases import CASES, FIXED, PLAIN, PUBLISHED, SHORT
+from parts.hard_constraint_contenders import CASES, FIXED, PLAIN, PUBLISHED, SHORT
 from parts.record import at_most
 from parts.training_script import Session
 from pde_benchmarks.diffusion_sorption import DiffusionSorption, DiffusionSorptionHard
 from pde_benchmarks.navier_stokes import DecayingFlow
+from sciml.enforce import enforce
 from sciml.experiments import ExperimentData
 
 __all__ = ["learning"]
@@ -36,6 +38,8 @@ def learning(session: Session) -> None:
             for label, contender in contenders.items():
                 errors[label] = _row(session, case, label, contender, data, table, session.scale.seeds)
                 _save(session, case, data, table)
+        for label in ("soft, error", "the network with labels"):
+            errors[f"{label}, enforced"] = _enforced(session, case, label, data, table)
         floor = _floor(data)
         table.append(["the residual's exact solution (the floor)", "", 100 * floor, "", "", "", "", ""])
         _save(session, case, data, table)
@@ -70,6 +74,21 @@ def _row(
         ]
     )
     return errors
+
+
+def _enforced(session: Session, case: Case, label: str, data: ExperimentData, table: list[list[Any]]) -> list[float]:
+    """A trained network's predictions, the equation enforced on them afterwards; the first seed."""
+    contender = next(family[label] for family in case.families.values() if label in family)
+    learner, metrics = trained(case, session.scale, label, contender, session.scale.seeds[0], data, session.work)
+    test = data.tests["held_out"]
+    began = time.process_time()
+    found = enforce(data.problem, test.inputs, learner.predict(test.inputs).mean)
+    milliseconds = 1e3 * (time.process_time() - began) / test.count
+    error = data.problem.metrics(found.outputs, test.outputs)["relative_l2"]
+    estimated = 100 * float(found.estimated_error.mean())
+    facts = [100 * error, estimated, None, metrics["parameters"], metrics["train_steps"], milliseconds]
+    table.append([f"{label.removesuffix(', error')}, enforced at prediction", "error", *facts])
+    return [error]
 
 
 def _save(session: Session, case: Case, data: ExperimentData, table: list[list[Any]]) -> None:
