@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from solvers.errors import DTypeError
-from solvers.nonlinear.linear_model import LinearModel
-from solvers.nonlinear.spectral_model import SpectralModel, SquaredModel
+from solvers.nonlinear.jacobian import BatchedFunction
+from solvers.nonlinear.linear_model import LinearModel, ScaledRows
+from solvers.nonlinear.linearisation import Linearisation, RowsLinearised, SquaresLinearised
+from solvers.nonlinear.residual_function import ResidualFunction, jacobian_operator
+from solvers.nonlinear.spectral_model import by_normal_equations, by_rotations
 
 __all__ = ["Factorisation", "NormalEquations", "Orthogonal"]
 
@@ -20,7 +23,11 @@ class Factorisation(ABC):
 
     @abstractmethod
     def model(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> LinearModel:
-        """The linear problem of J ``(*batch, m, n)`` and r ``(*batch, m)``; arguments as in `LinearModel`."""
+        """The linear problem of J ``(*batch, m, n)``, finite, and r ``(*batch, m)``; ‖r‖ and D as in `LinearModel`."""
+
+    def linearisation(self, function: BatchedFunction, x: Tensor, r: Tensor) -> Linearisation:
+        """What this factorisation needs of the function near x, where its value is r."""
+        return RowsLinearised(jacobian_operator(function, x).to_dense(), r, self.model)
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Orthogonal(Factorisation):
     """J = Q R, R = U Σ Vᵀ: no condition number is squared, every precision keeps its digits."""
 
     def model(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> LinearModel:
-        return SpectralModel(J, r, size, scale)
+        return by_rotations(ScaledRows.of(J, r, size, scale), size, scale)
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,21 @@ class NormalEquations(Factorisation):
     """
 
     def model(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> LinearModel:
-        if J.dtype != torch.float64:
-            raise DTypeError(
-                f"NormalEquations: the Jacobian has dtype {J.dtype}, expected float64, because squaring loses half of "
-                "its digits; convert the residual, or use Orthogonal()"
-            )
-        return SquaredModel(J, r, size, scale)
+        _require_double(J)
+        rows = ScaledRows.of(J, r, size, scale)
+        return by_normal_equations(rows.matrix.mT @ rows.matrix, rows.slopes, rows.lengths, size, scale)
+
+    def linearisation(self, function: BatchedFunction, x: Tensor, r: Tensor) -> Linearisation:
+        """A `ResidualFunction` is asked for JᵀJ and Jᵀr alone."""
+        _require_double(r)
+        if isinstance(function, ResidualFunction):
+            return SquaresLinearised(function, x, r)
+        return super().linearisation(function, x, r)
+
+
+def _require_double(rows: Tensor) -> None:
+    if rows.dtype != torch.float64:
+        raise DTypeError(
+            f"NormalEquations: the Jacobian has dtype {rows.dtype}, expected float64, because squaring loses half of "
+            "its digits; convert the residual, or use Orthogonal()"
+        )

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from solvers.nonlinear.descent import Descent, NonlinearMethod
 from solvers.nonlinear.factorisations import Factorisation, Orthogonal
-from solvers.nonlinear.linear_model import LinearModel, column_lengths
-from solvers.nonlinear.residual_function import jacobian_operator
+from solvers.nonlinear.linear_model import LinearModel
 from solvers.nonlinear.solution import NonlinearStats
 from solvers.status import Status
 
@@ -35,18 +34,14 @@ class LeastSquaresDescent(Descent):
 
     def linearised(self) -> LinearModel:
         """The model at the present iterates."""
-        J = jacobian_operator(self.function, self.x).to_dense()
+        near = self.near = self.factorisation.linearisation(self.function, self.x, self.value)
         self.jacobians += 1
-        lengths = column_lengths(J)
-        finite = lengths.isfinite().all(-1, keepdim=True)
+        finite = near.lengths.isfinite().all(-1, keepdim=True)
         self.end(~finite, Status.NONFINITE_ITERATE)
         healthy = finite & (self.status != Status.NONFINITE_INPUT)
-        if not bool(healthy.all()):
-            J = torch.where(healthy.unsqueeze(-1), J, 0)
-        self.scale = torch.maximum(self.scale, torch.where(healthy, lengths, 0))
+        self.scale = torch.maximum(self.scale, torch.where(healthy, near.lengths, 0))
         scale = torch.where(self.scale > 0, self.scale, 1)
-        r, size = (torch.where(healthy, t, 0) for t in (self.value, self.size))
-        return self.factorisation.model(J, r, size, scale)
+        return near.model(healthy, torch.where(healthy, self.size, 0), scale)
 
     def move(self, where: Tensor, x: Tensor, value: Tensor) -> None:
         super().move(where, x, value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from solvers.nonlinear.norm import norm
 
-__all__ = ["LinearModel", "column_lengths", "largest"]
+__all__ = ["LinearModel", "ScaledRows", "column_lengths", "largest"]
 
 
 class LinearModel(ABC):
@@ -19,10 +20,12 @@ class LinearModel(ABC):
 
     Parameters
     ----------
-    J
-        Jacobians, finite.
-    r, size
-        Residuals ``(*batch, m)`` and their norms ``(*batch, 1)``.
+    slopes
+        ‖r‖⁻¹ D⁻¹ Jᵀ r, ``(*batch, n)``.
+    lengths
+        Of the columns of J D⁻¹.
+    size
+        ‖r‖, ``(*batch, 1)``.
     scale
         D, ``(*batch, n)``, positive.
 
@@ -39,14 +42,9 @@ class LinearModel(ABC):
     condition: Tensor
     full_rank: Tensor
 
-    def __init__(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> None:
-        self.scale, self.size = scale, size
-        #: r / ‖r‖, J D⁻¹, and what is left of ‖r‖⁻¹ D⁻¹ Jᵀ r.
-        self.unit = torch.where(size > 0, r / size, 0)
-        self.scaled = J / scale.unsqueeze(-2)
-        self.slopes = (self.scaled.mT @ self.unit.unsqueeze(-1)).squeeze(-1)
-        lengths = column_lengths(J) / scale
-        self.cosine = largest(torch.where(lengths > 0, self.slopes.abs() / lengths, 0))
+    def __init__(self, slopes: Tensor, lengths: Tensor, size: Tensor, scale: Tensor) -> None:
+        self.slopes, self.size, self.scale = slopes, size, scale
+        self.cosine = largest(torch.where(lengths > 0, slopes.abs() / lengths, 0))
 
     @abstractmethod
     def damped(self, damping: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,6 +53,32 @@ class LinearModel(ABC):
     @abstractmethod
     def undamped(self) -> tuple[Tensor, Tensor, Tensor]:
         """The Gauss–Newton step, the shortest if J has dependent columns; ‖D s‖; −⟨r, J s⟩ / ‖r‖²."""
+
+
+@dataclass(frozen=True)
+class ScaledRows:
+    """J D⁻¹ and r / ‖r‖ of J ``(*batch, m, n)``, finite, and r ``(*batch, m)``.
+
+    Attributes
+    ----------
+    matrix, unit
+        J D⁻¹, and r / ‖r‖, zero where r is.
+    lengths
+        Of the columns of J D⁻¹.
+    slopes
+        ‖r‖⁻¹ D⁻¹ Jᵀ r.
+    """
+
+    matrix: Tensor
+    unit: Tensor
+    lengths: Tensor
+    slopes: Tensor
+
+    @classmethod
+    def of(cls, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> ScaledRows:
+        """With size = ‖r‖ and scale = D."""
+        matrix, unit = J / scale.unsqueeze(-2), torch.where(size > 0, r / size, 0)
+        return cls(matrix, unit, column_lengths(J) / scale, (matrix.mT @ unit.unsqueeze(-1)).squeeze(-1))
 
 
 def column_lengths(J: Tensor) -> Tensor:

@@ -55,7 +55,6 @@ def residual_equation(r: ResidualFunction, adjoint: str) -> ResidualEquation:
 
 def _gauss_newton(r: ResidualFunction) -> Matrix:
     def matrix(x: Tensor, *parameters: Tensor) -> Tensor:
-        J = r.jacobian(x, *parameters)
-        return J.mT @ J
+        return r.normal_equations(x, r(x, *parameters), *parameters)[0]
 
     return matrix

@@ -72,14 +72,19 @@ class ResidualFunction(FunctionWithJacobian):
     ) -> tuple[Tensor | None, ...]:
         """Gradient of ⟨q, Jᵀr⟩ with respect to each wanted parameter, x and q fixed."""
 
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """JᵀJ ``(*batch, n, n)`` and Jᵀr ``(*batch, n)`` at x, where r is ``value``; override it where J is dear."""
+        J = self.jacobian(x, *parameters)
+        return J.mT @ J, (J.mT @ value.unsqueeze(-1)).squeeze(-1)
+
     def slope(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Jᵀr, the gradient of ½‖r‖², ``(*batch, n)``."""
-        return (self.jacobian(x, *parameters).mT @ self(x, *parameters).unsqueeze(-1)).squeeze(-1)
+        return self.normal_equations(x, self(x, *parameters), *parameters)[1]
 
     def hessian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """JᵀJ + Σᵢ rᵢ ∇²rᵢ, ``(*batch, n, n)``."""
-        J = self.jacobian(x, *parameters)
-        return J.mT @ J + self.curvature(x, *parameters)
+        gram, _ = self.normal_equations(x, self(x, *parameters), *parameters)
+        return gram + self.curvature(x, *parameters)
 
 
 def jacobian_operator(f: BatchedFunction, x: Tensor) -> LinearOperator:
@@ -114,6 +119,15 @@ class _BoundResidual(ResidualFunction):
 
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return self.r.curvature(x, *self.parameters)
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return self.r.normal_equations(x, value, *self.parameters)
+
+    def slope(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self.r.slope(x, *self.parameters)
+
+    def hessian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self.r.hessian(x, *self.parameters)
 
     def pullback(
         self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from solvers.nonlinear.linear_model import LinearModel, largest
+from solvers.nonlinear.linear_model import LinearModel, ScaledRows, largest
 from solvers.nonlinear.norm import norm
 
-__all__ = ["SpectralModel", "SquaredModel"]
+__all__ = ["SpectralModel", "by_normal_equations", "by_rotations"]
 
 
 class SpectralModel(LinearModel):
@@ -16,29 +16,34 @@ class SpectralModel(LinearModel):
 
     Parameters
     ----------
-    J, r, size, scale
+    slopes, lengths, size, scale
         As in `LinearModel`.
+    sigma, Vh, components
+        Σ ``(*batch, k)``, Vᵀ ``(*batch, k, n)`` and Uᵀ r / ‖r‖ ``(*batch, k)``.
+    resolution
+        Singular values below this multiple of the largest one are rounding.
     """
 
-    def __init__(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> None:
-        super().__init__(J, r, size, scale)
-        m, n = J.shape[-2:]
-        #: Of J D⁻¹, and Uᵀ r / ‖r‖.
-        self.sigma, self.Vh, self.components = self.factor()
-        self.cut = self.resolution() * largest(self.sigma)
-        smallest = _smallest(self.sigma) if m >= n else torch.zeros_like(size)
+    def __init__(
+        self,
+        slopes: Tensor,
+        lengths: Tensor,
+        size: Tensor,
+        scale: Tensor,
+        *,
+        sigma: Tensor,
+        Vh: Tensor,
+        components: Tensor,
+        resolution: float,
+    ) -> None:
+        super().__init__(slopes, lengths, size, scale)
+        self.sigma, self.Vh, self.components = sigma, Vh, components
+        n = scale.shape[-1]
+        self.cut = resolution * largest(sigma)
+        smallest = sigma.amin(-1, keepdim=True) if 0 < n <= sigma.shape[-1] else torch.zeros_like(size)
         self.full_rank = smallest > self.cut if n else torch.ones_like(size, dtype=torch.bool)
-        self.condition = torch.where(self.full_rank, largest(self.sigma) / smallest, torch.inf)
-
-    def factor(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Σ ``(*batch, k)``, Vᵀ ``(*batch, k, n)`` and Uᵀ r / ‖r‖ ``(*batch, k)``: by rotations, nothing is squared."""
-        Q, R = torch.linalg.qr(self.scaled)
-        U, sigma, Vh = torch.linalg.svd(R, full_matrices=False)
-        return sigma, Vh, ((Q @ U).mT @ self.unit.unsqueeze(-1)).squeeze(-1)
-
-    def resolution(self) -> float:
-        """Singular values below this multiple of the largest one are rounding."""
-        return max(self.scaled.shape[-2:]) * torch.finfo(self.scaled.dtype).eps
+        self.condition = torch.where(self.full_rank, largest(sigma) / smallest, torch.inf)
+        self._newton: tuple[Tensor, Tensor, Tensor] | None = None
 
     def damped(self, damping: Tensor) -> tuple[Tensor, Tensor]:
         y = -self.sigma * self.components / (self.sigma.square() + damping)
@@ -48,28 +53,37 @@ class SpectralModel(LinearModel):
         return self._step(y), decrease
 
     def undamped(self) -> tuple[Tensor, Tensor, Tensor]:
-        used = self.sigma > self.cut
-        y = torch.where(used, -self.components / self.sigma, 0)
-        slope = torch.where(used, self.components, 0).square().sum(-1, keepdim=True)
-        return self._step(y), norm(y) * self.size, slope
+        if self._newton is None:
+            used = self.sigma > self.cut
+            y = torch.where(used, -self.components / self.sigma, 0)
+            slope = torch.where(used, self.components, 0).square().sum(-1, keepdim=True)
+            self._newton = self._step(y), norm(y) * self.size, slope
+        return self._newton
 
     def _step(self, y: Tensor) -> Tensor:
         return (self.Vh.mT @ y.unsqueeze(-1)).squeeze(-1) * self.size / self.scale
 
 
-class SquaredModel(SpectralModel):
-    """The same from the eigenvalues Σ² of the normal equations."""
-
-    def factor(self) -> tuple[Tensor, Tensor, Tensor]:
-        squares, V = torch.linalg.eigh(self.scaled.mT @ self.scaled)
-        sigma = squares.clamp(min=0).sqrt()
-        seen = sigma > self.resolution() * largest(sigma)
-        projected = (V.mT @ self.slopes.unsqueeze(-1)).squeeze(-1)
-        return torch.where(seen, sigma, 0), V.mT, torch.where(seen, projected / sigma, 0)
-
-    def resolution(self) -> float:
-        return (self.scaled.shape[-1] * 4 * torch.finfo(self.scaled.dtype).eps) ** 0.5
+def by_rotations(rows: ScaledRows, size: Tensor, scale: Tensor) -> SpectralModel:
+    """From J D⁻¹ = Q R and R = U Σ Vᵀ: nothing is squared."""
+    Q, R = torch.linalg.qr(rows.matrix)
+    U, sigma, Vh = torch.linalg.svd(R, full_matrices=False)
+    components = ((Q @ U).mT @ rows.unit.unsqueeze(-1)).squeeze(-1)
+    resolution = max(rows.matrix.shape[-2:]) * torch.finfo(sigma.dtype).eps
+    return SpectralModel(
+        rows.slopes, rows.lengths, size, scale, sigma=sigma, Vh=Vh, components=components, resolution=resolution
+    )
 
 
-def _smallest(x: Tensor) -> Tensor:
-    return x.amin(-1, keepdim=True) if x.shape[-1] else x.new_zeros(*x.shape[:-1], 1)
+def by_normal_equations(gram: Tensor, slopes: Tensor, lengths: Tensor, size: Tensor, scale: Tensor) -> SpectralModel:
+    """From the eigenvalues Σ² of D⁻¹ JᵀJ D⁻¹ ``(*batch, n, n)``; other arguments as in `LinearModel`."""
+    squares, V = torch.linalg.eigh(gram)
+    sigma = squares.clamp(min=0).sqrt()
+    resolution = (gram.shape[-1] * 4 * torch.finfo(gram.dtype).eps) ** 0.5
+    seen = sigma > resolution * largest(sigma)
+    projected = (V.mT @ slopes.unsqueeze(-1)).squeeze(-1)
+    components = torch.where(seen, projected / sigma, 0)
+    sigma = torch.where(seen, sigma, 0)
+    return SpectralModel(
+        slopes, lengths, size, scale, sigma=sigma, Vh=V.mT, components=components, resolution=resolution
+    )

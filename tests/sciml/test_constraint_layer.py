@@ -18,6 +18,8 @@ from sciml.learners.hard_constraints.bounds import LowerBound
 from sciml.learners.hard_constraints.layer import ConstraintLayer
 from sciml.learners.hard_constraints.norms import ErrorNorm, PlainNorm
 from sciml.learners.hard_constraints.projection import LinearConstraint
+from sciml.learners.hard_constraints.routers import BoxRouter
+from sciml.learners.hard_constraints.stacked_rows import StackedRows
 from solvers import DenseOperator, SolveError, Status
 from solvers.nonlinear import LevenbergMarquardt, NormalEquations, Orthogonal
 
@@ -385,3 +387,22 @@ def test_bad_parameters_are_named():
         LowerBound(weight=-1.0)
     with pytest.raises(LearnerError, match="A is 2 × 6, but a field has 5 points"):
         LinearConstraint(DenseOperator(normal(2, 6)))(normal(1, 5), normal(1, 2))
+
+
+@NORMS
+@pytest.mark.parametrize("experts", [1, 2])
+def test_normal_equations_and_slopes_are_those_of_the_jacobian(layer, experts):
+    """JᵀJ, Jᵀr and the slope of every kind of rows, stacked, without forming J."""
+    residual = reaction(curve=2.0)
+    bounded = replace(layer, ridge=1e-3, bound=LowerBound(0.5))
+    expansion = bounded.expansion(residual, smooth_basis(residual, 2, 4), zero_offset(residual))
+    w = normal(2, experts, 4)
+    boxes = BoxRouter((1, experts)).boxes(residual.shape, w.device)
+    rows = bounded.norm.rows(expansion, boxes, w, None)
+    rows = bounded.regularised(StackedRows((*rows.blocks, *bounded.bound.blocks(expansion, boxes))), w)
+    r, J = rows(w, *rows.parameters), rows.jacobian(w, *rows.parameters)
+    gram, pulled = rows.normal_equations(w, r, *rows.parameters)
+    torch.testing.assert_close(gram, J.mT @ J, rtol=1e-12, atol=1e-12)
+    for slope in (pulled, rows.slope(w, *rows.parameters)):
+        torch.testing.assert_close(slope, (J.mT @ r.unsqueeze(-1)).squeeze(-1), rtol=1e-11, atol=1e-11)
+    assert rows.count(rows.parameters) == r.shape[-1]

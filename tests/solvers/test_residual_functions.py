@@ -113,3 +113,36 @@ def test_dependent_columns_are_left_where_they_are_by_normal_equations():
     )
     torch.testing.assert_close(fit.value, double(1.5, 1.5), rtol=1e-8, atol=0)
     assert fit.stats.condition.isinf()
+
+
+def test_newton_steps_end_a_slowly_convergent_fit():
+    """Far data: Gauss–Newton gains a constant factor a step, the exact Hessian squares what is left.
+
+    Without Newton steps a cosine below √eps = 1.5e-8 is lost in the rounding of ‖r‖: both are asked for 1e-7.
+    """
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+
+    class Curved(ResidualFunction):
+        """x, x² and data far from both."""
+
+        def __call__(self, x):
+            return x + 0.5 * x**2 * t - 3 * torch.cos(5 * t)
+
+        def jacobian(self, x):
+            return (1 + x * t).unsqueeze(-1)
+
+        def curvature(self, x):
+            return (self(x) * t).sum(-1, keepdim=True).unsqueeze(-1)
+
+        def pullback(self, q, x, parameters, wanted):
+            return ()
+
+    x0 = torch.zeros(1, dtype=torch.float64)
+    steps = {}
+    for polish in (0, 2):
+        solver = LevenbergMarquardt(rtol=1e-7, polish=polish, factorisation=NormalEquations())
+        found = least_squares(Curved(), x0, solver=solver)
+        steps[polish] = int(found.stats.iterations)
+        J, r = Curved().jacobian(found.value), Curved()(found.value)
+        assert float((J.mT @ r).abs() / (J.norm() * r.norm())) <= 1e-7
+    assert steps[2] < steps[0]

@@ -23,6 +23,9 @@ class AffineRows(Rows):
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return parameters[0]
 
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return parameters[0].shape[-2]
+
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return x.new_zeros(*x.shape, x.shape[-1])
 
@@ -60,6 +63,13 @@ class SharedRows(Rows):
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return self.reduced[:, None, :, :-1].expand(-1, x.shape[1], -1, -1)
 
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return self.reduced.shape[-2]
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        A = self.reduced[..., :-1]
+        return (A.mT @ A).unsqueeze(1).expand(-1, x.shape[1], -1, -1), value @ A
+
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return x.new_zeros(*x.shape, x.shape[-1])
 
@@ -82,6 +92,12 @@ class RidgeRows(Rows):
 
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return torch.diag_embed(self.lengths)
+
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return self.lengths.shape[-1]
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.diag_embed(self.lengths.square()), self.lengths * value
 
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return x.new_zeros(*x.shape, x.shape[-1])

@@ -88,6 +88,9 @@ class _ViolationRows(Rows):
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return parameters[0] * (self(x, *parameters) < 0).unsqueeze(-1)
 
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return parameters[0].shape[-2]
+
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return x.new_zeros(*x.shape, x.shape[-1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -75,6 +76,11 @@ class Boxes:
         """Points of each expert, ``(K,)``."""
         return self.mask.sum(-1)
 
+    @cached_property
+    def natural(self) -> bool:
+        """Whether there is one box with all points in the order of the grid."""
+        return self.points.shape == (1, self.size) and bool((self.points[0].diff() == 1).all())
+
     def without(self, excluded: Tensor) -> Boxes:
         """The same boxes without some points, ``(G,)`` bool, which still have an owner."""
         kept = ~excluded
@@ -95,10 +101,14 @@ class Boxes:
 
     def gather(self, fields: Tensor) -> Tensor:
         """Values ``(…, G)`` in the boxes, ``(…, K, p)``; zero in the padding."""
+        if self.natural:
+            return fields.unsqueeze(-2)
         return torch.nn.functional.pad(fields, (0, 1))[..., self.points]
 
     def scatter(self, values: Tensor, background: Tensor) -> Tensor:
         """Values ``(…, K, p)`` on the grid ``(…, G)``, with `background` where no box has a point."""
+        if self.natural:
+            return values.squeeze(-2)
         whole = torch.nn.functional.pad(background, (0, 1)).expand(*values.shape[:-2], -1).clone()
         whole[..., self.points.flatten()] = values.flatten(-2)
         return whole[..., :-1]

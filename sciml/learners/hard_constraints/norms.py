@@ -123,11 +123,11 @@ class PlainNorm(ResidualNorm):
     def with_conditions(self, own: Boxes, sizes: Tensor, expansion: Expansion) -> tuple[Boxes, Tensor]:
         """One box with the conditions' points, too, and the sizes of its rows."""
         conditions = expansion.residual.global_rows.flatten().nonzero().mT
-        points = torch.cat([own.points, conditions], 1)
+        # In the order of the grid, in which all of its points need no moving.
+        points, order = torch.cat([own.points, conditions], 1).sort()
         size = (self.conditions / max(1, conditions.shape[1])) ** 0.5
-        return Boxes(own.shape, points, own.owner), torch.cat(
-            [sizes, torch.full_like(conditions, size, dtype=sizes.dtype)], 1
-        )
+        sizes = torch.cat([sizes, torch.full_like(conditions, size, dtype=sizes.dtype)], 1)
+        return Boxes(own.shape, points, own.owner), sizes.gather(1, order)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class ErrorNorm(ResidualNorm):
         chosen = self.chosen(expansion, boxes, generator)
         about = expansion.field(weights, torch.ones_like(boxes.owner).unsqueeze(0)).detach()
         weigh = CarriedMap(residual.carrier(about), residual.shape, chosen)
-        basis = expansion.terms.permute(1, 2, 3, 0).unsqueeze(1)
+        basis = expansion.terms.permute(1, 2, 0, 3).unsqueeze(1).contiguous()
         rows = TermwiseRows(residual, boxes, expansion.offset_terms.detach(), weigh)
         return StackedRows((Block(rows, (basis, expansion.offset_terms.unsqueeze(1), *residual.parameters)),))
 
@@ -219,7 +219,7 @@ class ErrorNorm(ResidualNorm):
 
 def _nonlinear(expansion: Expansion, own: Boxes, sizes: Tensor) -> Block:
     """The residual in each expert's points, times the sizes ``(K, p)``."""
-    basis = own.gather(expansion.terms).permute(1, 3, 2, 4, 0).contiguous()
+    basis = own.gather(expansion.terms).permute(1, 3, 2, 0, 4).contiguous()
     offset = own.gather(expansion.offset_terms).movedim(1, 2)
     residual = expansion.residual
     rows = TermwiseRows(residual, own, expansion.offset_terms.detach(), WeightedMap(sizes))

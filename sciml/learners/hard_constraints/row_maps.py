@@ -19,9 +19,14 @@ class RowMap(ABC):
     def __call__(self, residuals: Tensor) -> Tensor:
         """W y."""
 
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """m."""
+
     @abstractmethod
     def columns(self, slopes: Tensor, basis: Tensor) -> Tensor:
-        """W of Σ_j slope_j D_j b, slopes ``(B, K, J, p)`` and terms ``(B, K, J, p, N)``: ``(B, K, m, N)``."""
+        """W of Σ_j slope_j D_j b, slopes ``(B, K, J, p)`` and terms ``(B, K, J, N, p)``: ``(B, K, N, m)``."""
 
     @abstractmethod
     def gram(self, residuals: Tensor) -> Tensor:
@@ -33,6 +38,10 @@ class WeightedMap(RowMap):
     """Every residual by itself, times a weight ``(K, p)`` which is zero in the padding of boxes."""
 
     weights: Tensor
+
+    @property
+    def count(self) -> int:
+        return self.weights.shape[-1]
 
     def __call__(self, residuals: Tensor) -> Tensor:
         return torch.where(self.weights > 0, residuals * self.weights, 0)
@@ -63,12 +72,16 @@ class CarriedMap(RowMap):
     shape: tuple[int, ...]
     chosen: Tensor
 
+    @property
+    def count(self) -> int:
+        return len(self.chosen)
+
     def __call__(self, residuals: Tensor) -> Tensor:
         carried = self.carrier(residuals.squeeze(-2).unflatten(-1, self.shape))
         return (carried.flatten(-len(self.shape))[..., self.chosen] / len(self.chosen) ** 0.5).unsqueeze(-2)
 
     def columns(self, slopes: Tensor, basis: Tensor) -> Tensor:
-        return self(weighted_sum(slopes, basis).movedim(-1, 0)).movedim(0, -1)
+        return self(weighted_sum(slopes, basis).movedim(-2, 0)).movedim(0, -2)
 
     def gram(self, residuals: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -78,8 +91,8 @@ class CarriedMap(RowMap):
 
 
 def weighted_sum(factors: Tensor, basis: Tensor) -> Tensor:
-    """Σ_j factor_j D_j b of factors ``(B, K, J, p)`` and terms ``(B, K, J, p, N)``: ``(B, K, p, N)``."""
-    total = factors[:, :, 0].unsqueeze(-1) * basis[:, :, 0]
+    """Σ_j factor_j D_j b of factors ``(B, K, J, p)`` and terms ``(B, K, J, N, p)``: ``(B, K, N, p)``."""
+    total = factors[:, :, 0].unsqueeze(-2) * basis[:, :, 0]
     for j in range(1, basis.shape[2]):
-        total.addcmul_(factors[:, :, j].unsqueeze(-1), basis[:, :, j])
+        total.addcmul_(factors[:, :, j].unsqueeze(-2), basis[:, :, j])
     return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import Tensor
 
 from solvers.nonlinear import ResidualFunction
@@ -11,6 +13,10 @@ __all__ = ["Rows"]
 
 class Rows(ResidualFunction):
     """r(w, θ) of unknowns ``(B, K, N)``, ``(B, K, m)``."""
+
+    @abstractmethod
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        """m."""
 
     def halved_squares(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """½‖r‖² ``(B, K)``, differentiable in the parameters."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from solvers import CG, FunctionOperator, Inverse
 from solvers.nonlinear import Factorisation
-from solvers.nonlinear.linear_model import LinearModel
+from solvers.nonlinear.linear_model import LinearModel, ScaledRows
 from solvers.nonlinear.norm import norm
 
 __all__ = ["TwoLevelSchwarz"]
@@ -40,8 +40,9 @@ class TwoLevelSchwarz(Factorisation):
 
 class _SchwarzModel(LinearModel):
     def __init__(self, method: TwoLevelSchwarz, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> None:
-        super().__init__(J, r, size, scale)
-        self.method = method
+        rows = ScaledRows.of(J, r, size, scale)
+        super().__init__(rows.slopes, rows.lengths, size, scale)
+        self.method, self.scaled = method, rows.matrix
         own = self.scaled.unflatten(-1, (method.experts, -1)).movedim(-2, -3)
         #: Equal weights of all experts, in units of D.
         self.coarse = (scale / norm(scale)).unflatten(-1, (method.experts, -1))

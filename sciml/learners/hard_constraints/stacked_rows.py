@@ -35,6 +35,9 @@ class StackedRows(Rows):
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return torch.cat([rows(x, *own) for rows, own in self._split(parameters)], -1)
 
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return sum(rows.count(own) for rows, own in self._split(parameters))
+
     def halved_squares(self, x: Tensor, *parameters: Tensor) -> Tensor:
         total = x.new_zeros(x.shape[:-1])
         for rows, own in self._split(parameters):
@@ -43,6 +46,17 @@ class StackedRows(Rows):
 
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return torch.cat([rows.jacobian(x, *own) for rows, own in self._split(parameters)], -2)
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        gram, slope, begin = x.new_zeros(*x.shape, x.shape[-1]), torch.zeros_like(x), 0
+        for rows, own in self._split(parameters):
+            end = begin + rows.count(own)
+            squares, pulled = rows.normal_equations(x, value[..., begin:end], *own)
+            gram, slope, begin = gram + squares, slope + pulled, end
+        return gram, slope
+
+    def slope(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return torch.stack([rows.slope(x, *own) for rows, own in self._split(parameters)]).sum(0)
 
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         total = x.new_zeros(*x.shape, x.shape[-1])

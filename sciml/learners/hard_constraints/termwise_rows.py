@@ -20,7 +20,7 @@ __all__ = ["TermwiseRows"]
 class TermwiseRows(Rows):
     """The residual of offset + b·w_e in the boxes of K experts; unknowns ``(B, K, N)``, rows ``(B, K, m)``.
 
-    Parameters of the function: the terms of the basis in the boxes ``(B, K, J, p, N)``, the terms of the offset there
+    Parameters of the function: the terms of the basis in the boxes ``(B, K, J, N, p)``, the terms of the offset there
     ``(B, K, J, p)``, and θ. Their gradient is a sum of two outer products, so that nothing is kept of the iterations.
 
     Parameters
@@ -45,10 +45,23 @@ class TermwiseRows(Rows):
         value = self.residual.combine(self._on_grid(offset + _times(basis, x)), tuple(theta))
         return self.weigh(self.boxes.gather(value.flatten(1)))
 
+    def count(self, parameters: tuple[Tensor, ...]) -> int:
+        return self.weigh.count
+
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        basis, offset, *_ = parameters
-        slopes = self.residual.slopes(self._on_grid(offset + _times(basis, x)))
-        return self.weigh.columns(self.boxes.gather(slopes.flatten(2)).movedim(1, 2), basis)
+        return self._columns(x, parameters).mT
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        columns = self._columns(x, parameters)
+        return columns @ columns.mT, (columns @ value.unsqueeze(-1)).squeeze(-1)
+
+    def slope(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        basis, offset, *theta = parameters
+        terms = self._on_grid(offset + _times(basis, x))
+        value = self.residual.combine(terms, tuple(theta))
+        dual = self.weigh.gram(self.boxes.gather(value.flatten(1)))
+        factors = dual.unsqueeze(2) * self._local_slopes(terms)
+        return (basis @ factors.unsqueeze(-1)).squeeze(-1).sum(2)
 
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         basis, offset, *theta = parameters
@@ -60,7 +73,7 @@ class TermwiseRows(Rows):
         for j, row in enumerate(second):
             factors = dual.unsqueeze(2) * row
             if bool((factors != 0).any()):
-                total = total + basis[:, :, j].mT @ weighted_sum(factors, basis)
+                total = total + basis[:, :, j] @ weighted_sum(factors, basis).mT
         return total
 
     def pullback(
@@ -83,9 +96,18 @@ class TermwiseRows(Rows):
         second = dual.unsqueeze(2) * local
         by_basis = None
         if wanted[0]:
-            by_basis = first.unsqueeze(-1) * x[:, :, None, None, :]
-            by_basis.addcmul_(second.unsqueeze(-1), q[:, :, None, None, :])
+            by_basis = first.unsqueeze(-2) * x[:, :, None, :, None]
+            by_basis.addcmul_(second.unsqueeze(-2), q[:, :, None, :, None])
         return by_basis, first if wanted[1] else None, *others
+
+    def _columns(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        """Jᵀ, ``(B, K, N, m)``: the points come last, where they are next to each other in memory."""
+        basis, offset, *_ = parameters
+        return self.weigh.columns(self._local_slopes(self._on_grid(offset + _times(basis, x))), basis)
+
+    def _local_slopes(self, terms: Tensor) -> Tensor:
+        """∂G/∂T_j in the boxes, ``(B, K, J, p)``."""
+        return self.boxes.gather(self.residual.slopes(terms).flatten(2)).movedim(1, 2)
 
     def _on_grid(self, terms: Tensor, zero: bool = False) -> Tensor:
         """Terms ``(B, K, J, p)`` as ``(B, J, *shape)``."""
@@ -114,4 +136,4 @@ class TermwiseRows(Rows):
 
 def _times(basis: Tensor, x: Tensor) -> Tensor:
     """(D_j b) w, ``(B, K, J, p)``."""
-    return (basis.flatten(2, 3) @ x.unsqueeze(-1)).squeeze(-1).unflatten(-1, basis.shape[2:4])
+    return (x[:, :, None, None, :] @ basis).squeeze(-2)
