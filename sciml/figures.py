@@ -44,7 +44,12 @@ _RELATIVE_ERROR = "relative L² error (1)"
 _X_LABELS = {"seconds": "training time (s)", "parameters": "trainable parameters (1)"}
 
 
-def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping[str, str] | None = None) -> Figure:
+def field_comparison(
+    panels: Mapping[str, ArrayLike],
+    title: str,
+    units: Mapping[str, str] | None = None,
+    axis_names: tuple[str, str] = ("x", "y"),
+) -> Figure:
     """Draw fields side by side: coefficient, reference, prediction, errors.
 
     The last word of a panel's name says how it is scaled. All panels that end in *reference* or *prediction* share
@@ -60,6 +65,8 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
         Heading of the figure.
     units
         Name to unit, where a field has one; ``"1"`` otherwise.
+    axis_names
+        Of the first and the second axis of the fields.
 
     Raises
     ------
@@ -86,6 +93,9 @@ def field_comparison(panels: Mapping[str, ArrayLike], title: str, units: Mapping
         axes.set_title(name)
         unit = (units or {}).get(name, "1")
         (_draw_line if field.ndim == 1 else _draw_image)(axes, field, _group(name), limits[_group(name)], unit)
+        axes.set_xlabel(axis_names[0])
+        if field.ndim == 2:
+            axes.set_ylabel(axis_names[1])
     _trim(figure)
     return figure
 

@@ -98,6 +98,25 @@ def test_the_quick_benchmark_of_dgno_runs_and_leaves_the_committed_record_alone(
     assert record.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("costs",),
+        pytest.param(("scaling,processes,rivals",), marks=pytest.mark.slow),
+        pytest.param(("learning", "--cases", "sorption"), marks=pytest.mark.slow),
+    ],
+    ids=lambda parts: parts[0],
+)
+def test_the_quick_benchmark_of_hard_constraints_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
+    record = BENCHMARKS / "hard_constraints.json"
+    before = record.read_bytes() if record.is_file() else None
+    command = [sys.executable, BENCHMARKS / "hard_constraints.py", "--quick", "--work", tmp_path, "--only", *parts]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "hard_constraints.md written" in answer.stdout
+    assert (record.read_bytes() if record.is_file() else None) == before
+
+
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
 def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
     before = (BENCHMARKS / f"{name}.json").read_bytes()

@@ -44,6 +44,10 @@ def run(
         ),
     ] = None,
     learner_settings: Annotated[Settings, typer.Option("--set", help="key=value of the learner; repeatable")] = None,
+    experts: Annotated[
+        str | None,
+        typer.Option(help="experts that share a hard constraint: a number, or boxes along each axis such as '1 4'"),
+    ] = None,
     problem_settings: Annotated[
         Settings, typer.Option("--problem-set", help="key=value of the problem; repeatable")
     ] = None,
@@ -64,12 +68,25 @@ def run(
 ) -> None:
     """Train a learner on a problem (or on files by --data), measure it beside baselines, and write a report.
 
-    An unfinished run in the same directory goes on by itself.
+    An unfinished run in the same directory goes on by itself. Started by torchrun, all processes train, and the first
+    one does the rest.
     """
     from sciml.commands.console import Terminal, show, table
     from sciml.commands.values import names, seconds
     from sciml.commands.values import settings as parsed
-    from sciml.experiments import beside, build_problem, conduct, ready, table_columns, table_rows, untrained, with_data
+    from sciml.experiments import (
+        Silent,
+        accompany,
+        beside,
+        build_problem,
+        conduct,
+        ready,
+        table_columns,
+        table_rows,
+        untrained,
+        with_data,
+    )
+    from sciml.processes import first_process, first_then_others
     from sciml.report import counted
     from sciml.runs import Run
 
@@ -92,10 +109,10 @@ def run(
         "output_name": output_name,
         "alignment": alignment,
     }
-    watcher = Terminal()
+    watcher = Terminal() if first_process() else Silent()
     if budget is not None and steps is not None:
         watcher.say("--steps decides; --budget is not used.")
-    experiment, remark = _experiment(config, {key: value for key, value in given.items() if value is not None})
+    experiment, remark = _experiment(config, {key: value for key, value in given.items() if value is not None}, experts)
     subject = experiment.problem or Path(str(experiment.data)).stem
     directory = output or Path("runs") / f"{subject}-{experiment.learner}-seed{experiment.seed}"
     # Whatever cannot work is said before anything is generated or written.
@@ -105,12 +122,19 @@ def run(
             ready(one, found)
         else:
             untrained(one, build_problem(str(experiment.problem), experiment.problem_settings))
-    made = Run.create(directory, experiment.plain(), shlex.join(["sciml", *sys.argv[1:]]), overwrite)
-    if made.begun:
-        watcher.say(f"{directory}: an unfinished run of the same experiment is there; it goes on.")
-    if remark:
-        watcher.say(remark)
-    found = found or with_data(experiment, watcher)
+    with first_then_others():
+        if first_process():
+            made = Run.create(directory, experiment.plain(), shlex.join(["sciml", *sys.argv[1:]]), overwrite)
+        else:
+            made = Run.open(directory)
+        if made.begun:
+            watcher.say(f"{directory}: an unfinished run of the same experiment is there; it goes on.")
+        if remark:
+            watcher.say(remark)
+        found = found or with_data(experiment, watcher)
+    if not first_process():
+        accompany(made, experiment, found)
+        return
     for sentence in found.found:
         show(sentence)
     outcome = conduct(made, experiment, found, watcher)
@@ -120,7 +144,7 @@ def run(
     show(f"report: {outcome.report}")
 
 
-def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment, str]:
+def _experiment(config: Path | None, given: dict[str, Any], experts: str | None) -> tuple[Experiment, str]:
     """The experiment that file and options describe, and a remark on what was chosen for the user."""
     from pde_benchmarks.registry import configure, find
     from sciml.experiments import Experiment, build_problem, default_baselines, default_learner
@@ -146,8 +170,29 @@ def _experiment(config: Path | None, given: dict[str, Any]) -> tuple[Experiment,
         remark = "a baseline that is the learner itself, or is named twice, is trained once only."
     for name in (values["learner"], *values.get("baselines", ())):
         find(learner_types(), name, "learner")
+    if experts is not None:
+        values["learner_settings"] = _with_experts(values["learner"], values.get("learner_settings", {}), experts)
     experiment = configure(Experiment, values)
     return experiment, remark
+
+
+def _with_experts(learner: str, settings: dict[str, Any], experts: str) -> dict[str, Any]:
+    """The learner's settings with these experts, where it has any."""
+    import dataclasses
+
+    from sciml.errors import ConfigurationError
+    from sciml.learner import learner_types
+
+    having = [
+        name
+        for name, kind in sorted(learner_types().items())
+        if any(field.name == "experts" for field in dataclasses.fields(kind.config_type))
+    ]
+    if learner not in having:
+        raise ConfigurationError(f"--experts {experts}: {learner} has no experts; learners with: {', '.join(having)}.")
+    if "experts" in settings:
+        raise ConfigurationError(f"--experts {experts} beside --set experts={settings['experts']}: give one of them.")
+    return {**settings, "experts": int(experts) if experts.strip().isdigit() else experts}
 
 
 def _refuse_unused(values: dict[str, Any], given: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Experiments: a learner, its baselines and its data, trained under one budget, measured and told in a report."""
 
 from sciml.experiments.comparison import Comparison
-from sciml.experiments.conduct import Outcome, conduct, present, reopen
+from sciml.experiments.conduct import Outcome, accompany, conduct, present, reopen
 from sciml.experiments.data import ExperimentData, Silent, Watcher, fields_of, read_tests, with_data
 from sciml.experiments.experiment import (
     Experiment,
@@ -23,6 +23,7 @@ __all__ = [
     "Silent",
     "Story",
     "Watcher",
+    "accompany",
     "beside",
     "build_problem",
     "conduct",

@@ -15,14 +15,14 @@ from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.registry import configure
 from sciml.certify import estimated_error
 from sciml.classical import ClassicalRow, classical_rows, left_out
-from sciml.experiments.data import FINER, ExperimentData, Watcher, with_data
+from sciml.experiments.data import FINER, ExperimentData, Silent, Watcher, with_data
 from sciml.experiments.experiment import Experiment, beside
 from sciml.experiments.measure import measure, train
 from sciml.experiments.story import Story, write_story
 from sciml.learner import Learner
 from sciml.runs import Run
 
-__all__ = ["Outcome", "conduct", "present", "reopen"]
+__all__ = ["Outcome", "accompany", "conduct", "present", "reopen"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ def conduct(run: Run, experiment: Experiment, data: ExperimentData, watcher: Wat
     for other in beside(experiment):
         learners[other.learner] = train(run.baseline(other.learner), other, data, watcher)
     return present(run, experiment, data, learners, watcher)
+
+
+def accompany(run: Run, experiment: Experiment, data: ExperimentData) -> None:
+    """What the other processes of torchrun do: they train along, and leave measuring and writing to the first."""
+    if experiment.threads is not None:
+        torch.set_num_threads(experiment.threads)
+    train(run, experiment, data, Silent())
+    for other in beside(experiment):
+        train(run.baseline(other.learner), other, data, Silent())
 
 
 def present(

@@ -12,6 +12,7 @@ from sciml.classical import seconds_per_sample
 from sciml.experiments.data import ExperimentData, Watcher
 from sciml.experiments.experiment import Experiment, training_config, untrained
 from sciml.learner import Learner
+from sciml.processes import first_process
 from sciml.runs import Run
 from sciml.training import Progress, Trainer
 
@@ -45,8 +46,9 @@ def train(run: Run, experiment: Experiment, data: ExperimentData, watcher: Watch
         if trainer.remaining():
             watcher.say(f"{learner.name}: an unfinished training was found in {run.directory}; it goes on from there.")
         history = learner.fit(data.train, data.validation, trainer)
-    run.save_learner(learner, history)
-    trainer.clear()
+    if first_process():
+        run.save_learner(learner, history)
+        trainer.clear()
     return learner
 
 

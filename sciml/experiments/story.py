@@ -13,11 +13,13 @@ from torch import Tensor
 from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.evolution import EvolutionProblem
 from pde_benchmarks.metrics import relative_l2
+from pde_benchmarks.problem import Problem
 from sciml.classical import ClassicalRow, left_out, verdict
 from sciml.evolution_figures import frame_errors
 from sciml.experiments.data import FINER, ExperimentData
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
 from sciml.learner import Learner
+from sciml.learners.hard_constraints.termwise_fields import TermwiseFields
 from sciml.report import Cell, Section, Table, counted, render_report, significant
 from sciml.runs import Run
 from sciml.training import History
@@ -230,10 +232,12 @@ def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, T
     every = len(own) == test.count  # no sample without a relative error
     row = int(own.argsort()[len(own) // 2]) if every else 0
     sample = test.rows(slice(row, row + 1))
-    evolves = isinstance(story.data.problem, EvolutionProblem)
-    place = (0, -1, 0) if evolves else (0, 0)  # the last frame of a trajectory
     field = next(iter(sample.outputs))
-    given = {key: array[0, 0] for key, array in sample.inputs.items()}
+    evolves = isinstance(story.data.problem, EvolutionProblem)
+    timed = _time_first(story.data.problem)
+    last = timed and sample.outputs[field][0, 0].ndim == 3
+    place = (0, -1, 0) if evolves else (0, 0, -1) if last else (0, 0)  # the last frame of a trajectory
+    given = {key: array[0, 0, -1] if last else array[0, 0] for key, array in sample.inputs.items()}
     truth = sample.outputs[field][place]
     if any(picture.ndim not in (1, 2) for picture in (*given.values(), truth)):
         return None
@@ -243,4 +247,10 @@ def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, T
         panels[f"{learner} prediction"] = predicted.numpy()
         panels[f"{learner} error"] = (predicted - truth).numpy()
     title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if every else "")
-    return field_comparison(panels, title + (", last frame" if evolves else ""))
+    names = ("t", "x") if timed and not last else ("x", "y")
+    return field_comparison(panels, title + (", last frame" if evolves or last else ""), axis_names=names)
+
+
+def _time_first(problem: Problem) -> bool:
+    """Whether the first axis of the problem's fields is known to be time."""
+    return TermwiseFields.refusal(problem) is None and TermwiseFields.of(problem).time_first()

@@ -1,68 +1,52 @@
-"""The problems of the hard-constraint benchmark, and who learns them without labels."""
+"""What the constraint layer is timed on: basis functions, an offset and the residual of diffusion and sorption."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from parts.contenders import Case, Contender
+import torch
+from torch import Tensor
 
-__all__ = ["CASES", "FIXED", "PLAIN", "PUBLISHED", "SHORT"]
+from pde_benchmarks.diffusion_sorption import DiffusionSorption
+from pde_benchmarks.termwise import TermwiseResidual
 
-SHORT = {"sorption": "diffusion_sorption", "sorption_hard": "diffusion_sorption_hard", "vorticity": "navier_stokes"}
-# Relative L² in per cent as published, soft, hard and with experts; other resolutions, networks and hours of a GPU.
-PUBLISHED = {
-    "sorption": "soft 805, hard 48, experts 15",
-    "sorption_hard": "no figure",
-    "vorticity": "soft 18, hard 12, experts 8.3",
-}
-NORMS = ("error", "plain")
+__all__ = ["LayerCase", "sorption"]
+
+WIDTH = 0.25
 
 
-def _contenders(boxes: str, more: str) -> dict[str, dict[str, Contender]]:
-    """By family: the learned bases alone in both norms, then with closed forms added."""
-    hard: dict[str, Mapping[str, Any]] = {
-        "one solve": {},
-        "coupled experts": {"experts": boxes},
-        "independent experts": {"experts": boxes, "coupling": "independent"},
-    }
-    families: dict[str, dict[str, Contender]] = {
-        "soft": {f"soft, {norm}": Contender("soft-constraint", {"loss": norm}) for norm in NORMS}
-    }
-    for name, settings in hard.items():
-        alone = {**settings, "closed_forms": False}
-        families[name] = {f"{name}, {norm}": Contender("hard-constraint", {**alone, "norm": norm}) for norm in NORMS}
-    families["with closed forms"] = {
-        f"coupled experts and closed forms, {count}": Contender("hard-constraint", {"experts": count})
-        for count in (boxes, more)
-    }
-    families["labels"] = {"the network with labels": Contender("soft-constraint", {"loss": "data"})}
-    return families
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer's input; the loss is ⟨functional, field⟩, which is not the layer's own objective.
+
+    Attributes
+    ----------
+    residual
+        Of a batch of inputs.
+    basis, offset, functional
+        ``(B, N, *shape)``, ``(B, *shape)`` and ``(B, *shape)``, float64.
+    """
+
+    residual: TermwiseResidual
+    basis: Tensor
+    offset: Tensor
+    functional: Tensor
 
 
-# No network: nothing to train.
-def _fixed(*boxes: str) -> dict[str, Contender]:
-    return {f"no network, {count} boxes": Contender("fixed-basis", {"experts": count}) for count in boxes}
-
-
-def _plain(*boxes: str) -> dict[str, Contender]:
-    return {
-        f"no network, {count} boxes, plain": Contender("fixed-basis", {"experts": count, "norm": "plain"})
-        for count in boxes
-    }
-
-
-LINE = _contenders("1 4", "1 8")
-TINY_LINE = {"resolution": 16, "frames": 11}
-TINY_FLOW = {"resolution": 8, "frames": 4, "refinement": 1, "carried_points": 8}
-CASES = (
-    Case("sorption_hard", "diffusion-sorption-hard", {}, (100, 40), LINE, TINY_LINE),
-    Case("sorption", "diffusion-sorption", {}, (100, 40), LINE, TINY_LINE),
-    Case("vorticity", "navier-stokes-decay", {}, (100, 40), _contenders("1 2 2", "2 2 2"), TINY_FLOW),
-)
-FIXED = {
-    "sorption_hard": _fixed("1 1", "1 4", "1 8", "2 8"),
-    "sorption": _fixed("1 1", "1 4", "1 8", "2 8"),
-    "vorticity": _fixed("1 1 1", "1 2 2", "2 2 2"),
-}
-PLAIN = {"sorption_hard": _plain("1 4"), "sorption": _plain("1 4"), "vorticity": _plain("1 2 2")}
+def sorption(samples: int, functions: int, cells: int, frames: int) -> LayerCase:
+    """The closed forms of the problem, then Gaussian bumps, up to the number of functions."""
+    problem = DiffusionSorption(resolution=cells, frames=frames)
+    inputs = problem.sample(samples, torch.Generator().manual_seed(0))
+    known = torch.stack(list(problem.closed_forms(inputs).values()), 1)
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.rand(functions, 2, 1, 1, generator=generator, dtype=torch.float64)
+    t, x = torch.linspace(0, 1, frames, dtype=torch.float64), torch.linspace(0, 1, cells, dtype=torch.float64)
+    bumps = torch.exp(-((t[:, None] - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2) / (2 * WIDTH**2))
+    basis = torch.cat([known, bumps.expand(samples, -1, -1, -1)], 1)[:, :functions]
+    functional = torch.randn(samples, frames, cells, generator=generator, dtype=torch.float64)
+    return LayerCase(
+        problem.termwise(inputs),
+        (basis * problem.envelope(inputs).unsqueeze(1)).contiguous(),
+        problem.offset(inputs).contiguous(),
+        functional,
+    )

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Session:
         Seconds of a training at published sizes.
     cases
         Problems to which a part is restricted; all if empty.
+    more
+        Options of this benchmark alone, by name; None where not given.
     """
 
     record: Record
@@ -41,6 +43,7 @@ class Session:
     work: Path
     published_budget: float
     cases: tuple[str, ...]
+    more: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def run(
@@ -50,8 +53,12 @@ def run(
     render: Callable[[Any], str],
     budget: str,
     published_budget: str,
+    more: Mapping[str, str] | None = None,
 ) -> None:
-    """Measure the chosen parts in turn, every figure saved as soon as it is there, and write the page NAME.md."""
+    """Measure the chosen parts in turn, every figure saved as soon as it is there, and write the page NAME.md.
+
+    ``more`` are options of this benchmark alone, each with its help.
+    """
     from sciml.commands.values import seconds
 
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,6 +70,8 @@ def run(
     parser.add_argument("--cases", default="", help="problems of a part, comma-separated; all if not given")
     parser.add_argument("--work", type=Path, default=None, help="where runs are kept: a stopped benchmark goes on")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of every learner; fewer for a first look")
+    for option, purpose in (more or {}).items():
+        parser.add_argument(f"--{option}", default=None, help=purpose)
     arguments = parser.parse_args()
     chosen = arguments.only.split(",")
     unknown = sorted(set(chosen) - set(parts))
@@ -81,7 +90,8 @@ def run(
         scale = dataclasses.replace(scale, threads=None)
     published = scale.budget if arguments.quick else seconds(arguments.published_budget)
     cases = tuple(filter(None, arguments.cases.split(",")))
-    session = Session(record, scale, arguments.work or kept, published, cases)
+    own = {option: getattr(arguments, option.replace("-", "_")) for option in more or {}}
+    session = Session(record, scale, arguments.work or kept, published, cases, own)
     for part, measure in parts.items():
         if part in chosen:
             print(f"— {part}", flush=True)
