@@ -33,6 +33,8 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
     thread waits for another between two operations. Nothing is projected on the way: what of x comes to lie in the
     kernel of a singular A is felt by no product, and `linear_solve` takes it out at the end.
     """
+    if not isinstance(A, CSROperator | DiffusionOperator | StencilOperator):
+        return None
     kernels: Any = kernels_for(A.parameters()[0])
     if not kernels.has_conjugate_gradients:
         return None

@@ -19,6 +19,7 @@ from solvers import (
     CSROperator,
     Fallback,
     FlexibleCG,
+    FunctionOperator,
     GeometricMultigrid,
     Inverse,
     Jacobi,
@@ -343,3 +344,12 @@ def test_compiled_cg_takes_the_steps_of_cg(batches, preconditioner):
         plain = linear_solve(A, b, CG(rtol=1e-9), preconditioner)
     assert ((compiled.stats.iterations - plain.stats.iterations).abs() <= 1).all()
     torch.testing.assert_close(compiled.value, plain.value, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("solver", EVERY, ids=lambda solver: type(solver).__name__)
+def test_a_function_without_stored_parameters_is_solved_for(solver):
+    """A x = b with A known by its products alone."""
+    A = torch.eye(5, dtype=torch.float64) * 2 + 0.1
+    operator = FunctionOperator(lambda x: x @ A, (5, 5), tags={"spd"}, dtype=torch.float64)
+    b = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(linear_solve(operator, b, solver).value, b @ A.inverse())

@@ -117,7 +117,9 @@ class Coupled(Coupling):
         count = len(blended)
         if start is None:
             with torch.no_grad():
-                begun = layer.solve(layer.expansion(residual, basis, offset), Boxes.whole(shape), None, generator)
+                begun = layer.solve(
+                    layer.expansion(residual, basis, offset), Boxes.whole(shape, basis.device), None, generator
+                )
             start = begun.found.value.expand(-1, count, -1)
         local = basis.unsqueeze(1) * blended.to(basis.dtype).unflatten(-1, shape).unsqueeze(1)
         if count * functions > self.dense:
