@@ -121,6 +121,11 @@ def test_a_gaussian_encoder_has_error_bars():
     prediction = learner.predict(data(learner.problem, 2, 3).inputs)
     assert prediction.std is not None
     assert (prediction.std["solution"][..., 1:-1, 1:-1] > 0).all()
+    assert prediction.samples is not None
+    drawn = prediction.samples["solution"]
+    assert drawn.shape[0] == 2
+    assert drawn.shape[2:] == (1, 9, 9)
+    torch.testing.assert_close(drawn.mean(1), prediction.mean["solution"])
 
 
 def test_the_answer_at_the_nodes_is_the_answer_on_the_grid():

@@ -249,16 +249,19 @@ class DGNO(Learner):
 
     @torch.no_grad()
     def predict(self, inputs: Batch, batch_size: int = ROWS) -> Prediction:
-        """Predict the outputs on their grid; a Gaussian encoder adds a standard deviation. Raises as `encode` does."""
+        """Predict the outputs on their grid; raises as `encode` does.
+
+        A Gaussian encoder adds samples ``(B, draws, channels, *grid)``, of which mean and standard deviation are taken.
+        """
         (first, *_) = inputs.values()
         field = self._read(inputs)
         self.module.eval()
-        rows = [self._predicted(field[i : i + batch_size]) for i in range(0, max(len(field), 1), batch_size)]
-        mean = {name: torch.cat([row[0][name] for row in rows]).to(first) for name in rows[0][0]}
+        rows = [self._drawn(field[i : i + batch_size]) for i in range(0, max(len(field), 1), batch_size)]
+        drawn = Batch({name: torch.cat([row[name] for row in rows]).to(first) for name in rows[0]})
+        mean = Batch({name: field.mean(1) for name, field in drawn.items()})
         if not self.module.gaussian:
-            return Prediction(Batch(mean))
-        std = {name: torch.cat([row[1][name] for row in rows]).to(first) for name in rows[0][1]}
-        return Prediction(Batch(mean), Batch(std))
+            return Prediction(mean)
+        return Prediction(mean, Batch({name: field.std(1) for name, field in drawn.items()}), drawn)
 
     @torch.no_grad()
     def predict_at(self, inputs: Batch, points: Tensor) -> Prediction:
@@ -293,23 +296,17 @@ class DGNO(Learner):
         inputs = Batch({self.decoded.input.name: values})
         return inputs.merged(self.decoded.outputs(self.module, latent, inputs))
 
-    def _predicted(self, field: Tensor) -> tuple[Batch, Batch]:
-        """Mean and deviation of one batch; the deviation of a point encoder is zero."""
+    def _drawn(self, field: Tensor) -> Batch:
+        """Outputs of one batch for latents drawn from q(β | a), ``(B, draws, …)``; one draw of a point encoder."""
         inputs = Batch({self.decoded.input.name: field})
         mean, log_variance = self.module.encode(field)
-        if log_variance is None:
-            fields = self.decoded.outputs(self.module, mean, inputs)
-            return fields, Batch({name: torch.zeros_like(values) for name, values in fields.items()})
-        generator = torch.Generator().manual_seed(0)
-        draws = []
-        for _ in range(DRAWS):
-            noise = torch.randn(mean.shape, generator=generator).to(mean)
-            draws.append(self.decoded.outputs(self.module, mean + (log_variance / 2).exp() * noise, inputs))
-        stacked = {name: torch.stack([draw[name] for draw in draws]) for name in draws[0]}
-        return (
-            Batch({name: values.mean(0) for name, values in stacked.items()}),
-            Batch({name: values.std(0) for name, values in stacked.items()}),
-        )
+        latents = [mean]
+        if log_variance is not None:
+            generator, deviation = torch.Generator().manual_seed(0), (log_variance / 2).exp()
+            noise = torch.randn((DRAWS, *mean.shape), generator=generator).to(mean)
+            latents = [mean + deviation * one for one in noise]
+        draws = [self.decoded.outputs(self.module, latent, inputs) for latent in latents]
+        return Batch({name: torch.stack([draw[name] for draw in draws], 1) for name in draws[0]})
 
     def _error(self, validation: Dataset) -> float:
         return self.problem.metrics(self.predict(validation.inputs).mean, validation.outputs)["relative_l2"]
