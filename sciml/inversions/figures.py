@@ -9,7 +9,7 @@ import numpy as np
 
 from sciml.errors import ConfigurationError
 from sciml.figures import _COLOURS, _figure, _finish, _trim
-from sciml.inversions.views import MEAN, STD, TRUTH, Array, FieldView, colour_bar, draw, mark_sensors
+from sciml.inversions.views import STD, TRUTH, Array, FieldView, colour_bar, draw, mark_sensors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def posterior_fields(fields: Sequence[FieldView], title: str) -> Figure:
             axes = figure.add_subplot(len(fields), columns, row * columns + column + 1)
             axes.set_title(f"{field.name}: {name}", fontsize="medium")
             draw(axes, field, array, spread=name == STD)
-            if name == MEAN:
+            if name == field.mean_name:
                 mark_sensors(axes, field)
     _trim(figure)
     return figure
@@ -95,7 +95,7 @@ def interval_cut(fields: Sequence[FieldView], level: float = 0.9) -> Figure:
                 linewidth=0,
                 label=f"{level:.0%} interval",
             )
-        axes.plot(x, field.mean[cut], color=_COLOURS[0], linewidth=1.8, label=MEAN)
+        axes.plot(x, field.mean[cut], color=_COLOURS[0], linewidth=1.8, label=field.mean_name)
         axes.plot(x, field.best[cut], color=_COLOURS[1], linewidth=1.2, linestyle=":", label=field.best_name, **steps)
         if field.truth is not None:
             axes.plot(x, field.truth[cut], color="black", linewidth=1.4, linestyle="--", label=TRUTH, **steps)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MEAN", "STD", "TRUTH", "Array", "FieldView", "colour_bar", "draw", "mark_sensors"]
 
 Array = NDArray[np.float64]
-TRUTH, MEAN, STD = "truth", "posterior mean", "standard deviation"
+TRUTH, MEAN, STD, DECODED = "truth", "posterior mean", "standard deviation", "decoded at the maximum"
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,14 @@ class FieldView:
         return _limits("", shown)
 
     @property
+    def mean_name(self) -> str:
+        """What ``mean`` is called: a MAP estimate has no posterior mean, but what its latents are decoded to."""
+        return DECODED if self.std is None else MEAN
+
+    @property
     def panels(self) -> dict[str, Array]:
         """What is drawn of the field, by title."""
-        given = {TRUTH: self.truth, MEAN: self.mean, STD: self.std, self.best_name: self.best}
+        given = {TRUTH: self.truth, self.mean_name: self.mean, STD: self.std, self.best_name: self.best}
         return {name: array for name, array in given.items() if array is not None}
 
 
