@@ -51,6 +51,32 @@ def test_the_gradient_of_the_series_is_its_derivative():
         torch.testing.assert_close(jet.gradient[..., axis], (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-8)
 
 
+def test_a_constant_medium_is_solved_with_order_two():
+    """‖u_H − u‖ = O(H²) against the series of −Δu = 10/a, and u(c a) = u(a)/c."""
+    problem = TwoPhaseDarcy(resolution=33)
+    a = torch.full((1, 1, 33, 33), 5.0, dtype=torch.float64)
+    points = torch.tensor([[0.5, 0.5], [0.3, 0.6]], dtype=torch.float64)
+    odd = torch.arange(1, 400, 2, dtype=torch.float64)
+    waves = torch.sin(math.pi * odd * points[..., None])
+    k, m = odd[:, None], odd[None, :]
+    exact = 2.0 * torch.einsum("pk,pm,km->p", waves[:, 0], waves[:, 1], 16 / (math.pi**4 * k * m * (k**2 + m**2)))
+    errors = [
+        float((CoarseSolution(problem, cells).double().jet(a, points).value[0, :, 0] - exact).detach().abs().max())
+        for cells in (4, 8, 16)
+    ]
+    assert errors[0] / errors[1] > 3
+    assert errors[1] / errors[2] > 3.5
+    coarse = CoarseSolution(problem, 8).double()
+    torch.testing.assert_close(coarse.jet(3 * a, points).value, coarse.jet(a, points).value / 3)
+
+
+def test_it_turns_with_the_medium():
+    """u(aᵀ) = u(a)ᵀ, and the same for a reflection: the problem knows no direction."""
+    coarse, a = CoarseSolution(PROBLEM, 8).double(), media(3)["coefficient"]
+    for turned in (lambda field: field.mT, lambda field: field.flip(-1)):
+        torch.testing.assert_close(coarse.nodal(turned(a)), turned(coarse.nodal(a)))
+
+
 def test_gradients_reach_the_medium_and_the_mean():
     coarse = CoarseSolution(TwoPhaseDarcy(resolution=9), 4).double()
     a = (
