@@ -63,6 +63,24 @@ class TermwiseResidual(ABC):
             value = self.combine(at, tuple(p.detach() for p in self.parameters)).sum()
             return torch.autograd.grad(value, at)[0]
 
+    def second_slopes(self, terms: Tensor) -> Mapping[tuple[int, int], Tensor]:
+        """∂²G/∂T_j∂T_k in every row, ``(B, *shape)`` by (j, k) with j ≤ k, not differentiated further.
+
+        Pairs that are left out are zero.
+        """
+        with torch.enable_grad():
+            at = terms.detach().requires_grad_()
+            value = self.combine(at, tuple(p.detach() for p in self.parameters)).sum()
+            (slopes,) = torch.autograd.grad(value, at, create_graph=True)
+            if not slopes.requires_grad:
+                return {}
+            axis = -1 - len(self.shape)
+            rows = [
+                torch.autograd.grad(slope.sum(), at, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+                for slope in slopes.unbind(axis)
+            ]
+        return {(j, k): rows[j].select(axis, k) for j in range(len(rows)) for k in range(j, len(rows))}
+
 
 class TermwiseProblem(ABC):
     """What a hard constraint needs of a problem with one output field of one channel."""

@@ -100,8 +100,9 @@ class Column:
         """κ, ``(B, n)``: zero but in the first and the last cell."""
         h, D = self.width, self.diffusivity
         reach = h / 2 + D if self.right_sign == "generator" else h / 2 - D
-        first, last = torch.eye(self.cells, dtype=D.dtype, device=D.device)[[0, -1]]
-        return 2 / h**2 * first + (1 / (h * reach))[:, None] * last
+        last = torch.nn.functional.pad((1 / (h * reach))[:, None], (self.cells - 1, 0))
+        first = torch.nn.functional.pad(last.new_full((1,), 2 / h**2), (0, self.cells - 1))
+        return first + last
 
     @property
     def inflow(self) -> Tensor:

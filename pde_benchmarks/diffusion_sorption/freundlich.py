@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pde_benchmarks.errors import ProblemError
@@ -60,6 +61,11 @@ class Freundlich:
     def retardation(self, u: Tensor) -> Tensor:
         """R(u), of any shape; constant below zero."""
         return 1 + self.strength * (u.clamp_min(0) + SHIFT) ** (self.exponent - 1)
+
+    def steepening(self, u: Tensor) -> Tensor:
+        """R′(u); zero below zero, where autograd has it, too, and not at zero itself."""
+        above = u.clamp_min(0) + SHIFT
+        return torch.where(u >= 0, self.strength * (self.exponent - 1) * above ** (self.exponent - 2), 0)
 
     def stored(self, u: Tensor) -> Tensor:
         """m(u) = ∫₀ᵘ R: all solute of a unit of pore space, dissolved and sorbed; increasing and concave."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -64,6 +64,18 @@ class SorptionResidual(TermwiseResidual):
             slopes[..., 0, :] = 0
             slopes[..., 0, 0, :] = 1
             return slopes
+
+    def second_slopes(self, terms: Tensor) -> Mapping[tuple[int, int], Tensor]:
+        """Of u and ∂τ u alone, in closed form: m(u) − m(u − Δτ ∂τ u) is the difference of two functions of one term."""
+        with torch.no_grad():
+            u, rate, _ = terms.unbind(-3)
+            law, interval = self._column.law, self._column.interval
+            sizes = row_sizes(self._column)[:, None]
+            before = law.steepening(u - interval * rate) / sizes
+            before[..., 0, :] = 0
+            here = law.steepening(u) / sizes
+            here[..., 0, :] = 0
+            return {(0, 0): (here - before) / interval, (0, 1): before, (1, 1): -interval * before}
 
     def carrier(self, about: Tensor) -> Callable[[Tensor], Tensor]:
         """r ↦ e, implicit steps with R at ``about``: the inverse of the rows' derivative there."""

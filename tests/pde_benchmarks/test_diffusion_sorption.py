@@ -206,6 +206,20 @@ def test_slopes_are_the_derivatives_of_the_rows(problem):
 
 
 @PROBLEMS
+def test_second_slopes_are_the_derivatives_of_the_slopes(problem):
+    """∂²G/∂T_j∂T_k above, below and at u = 0, where autograd has both clamps the slope 1."""
+    rows = problem.termwise(sampled(problem))
+    u = fields(problem) - 0.3
+    u[:, 3, 2:5] = 0
+    terms = rows.terms(u)
+    expected = super(type(rows), rows).second_slopes(terms)
+    found = rows.second_slopes(terms)
+    assert sum(bool((t != 0).any()) for t in found.values()) == 3
+    for pair, values in expected.items():
+        torch.testing.assert_close(found.get(pair, torch.zeros_like(values)), values)
+
+
+@PROBLEMS
 def test_rows_are_differentiable_in_fields_and_inputs(problem):
     rows = problem.termwise(sampled(problem, 2))
     u = fields(problem, 2).requires_grad_()

@@ -52,6 +52,18 @@ class Expansion:
 
     def linearised(self, about: Tensor) -> tuple[Tensor, Tensor]:
         """A ``(N, B, G)`` and c ``(B, G)`` with r ≈ A w + c near a field of terms `about`, not differentiated."""
+        slopes, constant = self._tangent(about)
+        return (slopes * self.terms).sum(2), constant
+
+    def conditions(self, about: Tensor) -> tuple[Tensor, Tensor]:
+        """A ``(B, g, N)`` and c ``(B, g)`` of the initial and boundary rows, linearised about terms ``(B, J, G)``."""
+        slopes, constant = self._tangent(about)
+        chosen = self.residual.global_rows.flatten().nonzero().squeeze(-1)
+        A = (slopes[..., chosen] * self.terms[..., chosen]).sum(2)
+        return A.permute(1, 2, 0), constant[..., chosen]
+
+    def _tangent(self, about: Tensor) -> tuple[Tensor, Tensor]:
+        """Slopes ``(B, J, G)`` in every point at terms `about`, and the rows that they give the offset, ``(B, G)``."""
         shape, theta = self.residual.shape, self.residual.parameters
         at = about.detach().unflatten(-1, shape)
         differentiated = torch.is_grad_enabled() and any(t.requires_grad for t in theta)
@@ -60,11 +72,4 @@ class Expansion:
             (slopes,) = torch.autograd.grad(value, at, create_graph=differentiated)
         slopes = slopes.flatten(2)
         constant = self.residual.combine(at.detach(), theta).flatten(1)
-        constant = constant + (slopes * (self.offset_terms - about.detach())).sum(1)
-        return (slopes * self.terms).sum(2), constant
-
-    def conditions(self, about: Tensor) -> tuple[Tensor, Tensor]:
-        """A ``(B, g, N)`` and c ``(B, g)`` of the initial and boundary rows, linearised about terms ``(B, J, G)``."""
-        A, c = self.linearised(about)
-        chosen = self.residual.global_rows.flatten().nonzero().squeeze(-1)
-        return A[..., chosen].permute(1, 2, 0), c[..., chosen]
+        return slopes, constant + (slopes * (self.offset_terms - about.detach())).sum(1)

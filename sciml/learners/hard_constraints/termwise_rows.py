@@ -66,14 +66,17 @@ class TermwiseRows(Rows):
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         basis, offset, *theta = parameters
         terms = offset + _times(basis, x)
-        second = self._second_derivatives(terms, tuple(theta))
+        second = self.residual.second_slopes(self._on_grid(terms))
         value = self.residual.combine(self._on_grid(terms), tuple(theta))
         dual = self.weigh.gram(self.boxes.gather(value.flatten(1)))
+        # Σ_jk B_j diag(dual ∂²G/∂T_j∂T_k) B_kᵀ: the factors before B_j are summed over k first.
+        factors = {pair: dual * self.boxes.gather(local.flatten(1)) for pair, local in second.items()}
         total = x.new_zeros(*x.shape, x.shape[-1])
-        for j, row in enumerate(second):
-            factors = dual.unsqueeze(2) * row
-            if bool((factors != 0).any()):
-                total = total + basis[:, :, j] @ weighted_sum(factors, basis).mT
+        for j in range(basis.shape[2]):
+            row = {k: factors[min(j, k), max(j, k)] for k in range(basis.shape[2]) if (min(j, k), max(j, k)) in factors}
+            if row:
+                summed = weighted_sum(torch.stack(list(row.values()), 2), basis[:, :, list(row)])
+                total = total + basis[:, :, j] @ summed.mT
         return total
 
     def pullback(
@@ -116,22 +119,6 @@ class TermwiseRows(Rows):
 
     def _rows_on_grid(self, rows: Tensor) -> Tensor:
         return self.boxes.scatter(rows, rows.new_zeros(self.boxes.size)).unflatten(-1, self.boxes.shape)
-
-    def _second_derivatives(self, terms: Tensor, theta: tuple[Tensor, ...]) -> list[Tensor]:
-        """For each j, ∂²G/∂T_j∂T_k ``(B, K, J, p)`` in the boxes; empty for a linear G."""
-        with torch.enable_grad():
-            at = self._on_grid(terms).detach().requires_grad_()
-            value = self.residual.combine(at, tuple(t.detach() for t in theta)).sum()
-            (slopes,) = torch.autograd.grad(value, at, create_graph=True)
-            if not slopes.requires_grad:
-                return []
-            rows = [
-                torch.autograd.grad(
-                    slopes[:, j].sum(), at, retain_graph=True, allow_unused=True, materialize_grads=True
-                )[0]
-                for j in range(slopes.shape[1])
-            ]
-        return [self.boxes.gather(t.flatten(2)).movedim(1, 2) for t in rows]
 
 
 def _times(basis: Tensor, x: Tensor) -> Tensor:
