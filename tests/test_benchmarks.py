@@ -103,7 +103,7 @@ def test_the_quick_benchmark_of_dgno_runs_and_leaves_the_committed_record_alone(
     [
         ("costs",),
         pytest.param(("scaling,processes,rivals",), marks=pytest.mark.slow),
-        pytest.param(("learning", "--cases", "sorption"), marks=pytest.mark.slow),
+        pytest.param(("learning,beyond", "--cases", "sorption_hard"), marks=pytest.mark.slow),
     ],
     ids=lambda parts: parts[0],
 )

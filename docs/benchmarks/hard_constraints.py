@@ -13,6 +13,7 @@ sys.path.append(sys.path.pop(0))
 
 if __name__ == "__main__":
     from parts import (
+        hard_constraint_beyond,
         hard_constraint_costs,
         hard_constraint_learning,
         hard_constraint_page,
@@ -23,6 +24,7 @@ if __name__ == "__main__":
 
     parts = {
         "learning": hard_constraint_learning.learning,
+        "beyond": hard_constraint_beyond.beyond,
         "costs": hard_constraint_costs.costs,
         "scaling": hard_constraint_costs.scaling,
         "processes": hard_constraint_processes.processes,

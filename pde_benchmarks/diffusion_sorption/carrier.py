@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -50,7 +51,7 @@ def carrier(column: Column, retardation: Tensor, sizes: Tensor) -> Callable[[Ten
 
     def carry(rows: Tensor) -> Tensor:
         leading = rows.shape[:-3]
-        r = rows.reshape(-1, *rows.shape[-3:]).permute(2, 1, 3, 0)  # (frame, B, cell, field)
+        r = rows.reshape(math.prod(rows.shape[:-3]), *rows.shape[-3:]).permute(2, 1, 3, 0)  # (frame, B, cell, field)
         # Taken apart once: an index in the loop would fill an array of all frames with zeros in every backward step.
         driven = (interval * sizes[..., None] * r[1:]).unbind()
         e = [r[0]]

@@ -117,7 +117,7 @@ class Column:
     @property
     def stiffness(self) -> Tensor:
         """The diagonal of (−∂xx)_h, ``(B, n)``."""
-        neighbours = torch.full_like(self.initial[0], 2)
+        neighbours = self.initial.new_full((self.cells,), 2)
         neighbours[0], neighbours[-1] = 1, 1
         return neighbours / self.width**2 + self.exchange
 

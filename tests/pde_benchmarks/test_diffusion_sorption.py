@@ -311,3 +311,11 @@ def test_precision_of_the_inputs_is_kept(problem):
         assert verb(inputs.rows(slice(0, 0)))["solution"].shape == (0, 1, problem.frames, problem.resolution)
     assert problem.residual(single, problem.solve(single))["solution"].dtype == torch.float32
     assert problem.correction(single, problem.solve(single))["solution"].dtype == torch.float32
+
+
+@PROBLEMS
+def test_a_batch_of_no_samples_has_no_rows(problem):
+    empty = Batch({name: values[:0] for name, values in sampled(problem).items()})
+    rows = problem.termwise(empty)
+    assert rows.rows(problem.offset(empty)).shape == (0, *rows.shape)
+    assert rows.correction(problem.offset(empty)).shape == (0, *rows.shape)

@@ -22,6 +22,8 @@ def render(record: Mapping[str, Any]) -> str:
         section(tables, "learning_sorption_hard", "## Diffusion and sorption with jumps"),
         section(tables, "learning_sorption", "## Diffusion and sorption"),
         section(tables, "learning_vorticity", "## Decaying vorticity"),
+        section(tables, "beyond_sorption_hard", "## Times beyond the training's: diffusion and sorption with jumps"),
+        section(tables, "beyond_vorticity", "## Times beyond the training's: decaying vorticity"),
         section(tables, "costs", "## Implicit against unrolled"),
         section(tables, "experts", "## Number of experts"),
         section(tables, "functions", "## Number of functions"),
