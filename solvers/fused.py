@@ -10,7 +10,7 @@ from torch import Tensor
 
 from solvers.inverse import Inverse
 from solvers.kernels import Taps, kernels_for, repeating
-from solvers.multigrid import MultigridHierarchy
+from solvers.multigrid import AggregationHierarchy, MultigridHierarchy
 from solvers.operators.csr import CSROperator
 from solvers.operators.diffusion import DiffusionOperator
 from solvers.operators.linear_operator import LinearOperator
@@ -38,7 +38,7 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
     kernels: Any = kernels_for(A.parameters()[0])
     if not kernels.has_conjugate_gradients:
         return None
-    if isinstance(A, DiffusionOperator) and isinstance(precondition, MultigridHierarchy):
+    if isinstance(A, DiffusionOperator) and isinstance(precondition, MultigridHierarchy | AggregationHierarchy):
         return _multigrid_descent(kernels, A, precondition, batch)
     if precondition is not None and not isinstance(precondition, JacobiInverse):
         return None
@@ -56,9 +56,11 @@ def fused_descent(A: LinearOperator, precondition: Inverse | None, batch: torch.
 
 
 def _multigrid_descent(
-    kernels: Any, A: DiffusionOperator, precondition: MultigridHierarchy, batch: torch.Size
+    kernels: Any, A: DiffusionOperator, precondition: MultigridHierarchy | AggregationHierarchy, batch: torch.Size
 ) -> Descent | None:
     links, levels, grid = A.links, precondition.data, A.grid
+    over_blocks = isinstance(precondition, AggregationHierarchy)
+    run = kernels.aggregation_conjugate_gradients if over_blocks else kernels.conjugate_gradients
     own = precondition.operator.batch_shape
     repeats = own == A.batch_shape and links.matching(own, batch) is links
     if not repeats:
@@ -66,7 +68,7 @@ def _multigrid_descent(
 
     def descend(x: Tensor, r: Tensor, goal: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         fields = (v.reshape(-1, *grid) for v in (x, r))
-        x_new, status, steps = kernels.conjugate_gradients(links, levels, *fields, goal.reshape(-1), limit.reshape(-1))
+        x_new, status, steps = run(links, levels, *fields, goal.reshape(-1), limit.reshape(-1))
         return x_new.reshape(x.shape), status.reshape(goal.shape), steps.reshape(goal.shape)
 
     return descend

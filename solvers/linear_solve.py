@@ -228,6 +228,8 @@ class _Run:
             seconds,
             outcome.history,
             self.state.method,
+            outcome.fallbacks,
+            outcome.switched_at,
         )
         return Solution(outcome.value, outcome.status, stats, self.state)
 

@@ -32,6 +32,11 @@ class Stats:
         ‖r‖₂ / ‖b‖₂ before each step and after the last, ``(steps + 1, *batch)``, if the solver was asked to record it.
     method
         The solver and preconditioner that ran, such as "CG + GeometricMultigrid".
+    fallbacks
+        Steps in which the rule of `SafeguardedCG` or `EnrichedCG` was no use and the preconditioner stood in,
+        ``(*batch)`` int32; None for other solvers.
+    switched_at
+        The step from which on the rule was not asked any more, −1 for none, ``(*batch)`` int32; `SafeguardedCG` only.
     """
 
     iterations: Tensor
@@ -42,6 +47,8 @@ class Stats:
     solve_seconds: float
     history: Tensor | None = None
     method: str = ""
+    fallbacks: Tensor | None = None
+    switched_at: Tensor | None = None
 
     @property
     def relative_residual(self) -> Tensor:

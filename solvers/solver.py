@@ -26,6 +26,8 @@ class Outcome:
     rhs_norm: Tensor
     products: int
     history: Tensor | None = None
+    fallbacks: Tensor | None = None
+    switched_at: Tensor | None = None
 
 
 class Solver(ABC):

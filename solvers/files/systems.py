@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from solvers.errors import FileError, TagError
-from solvers.files import hdf5, matrix_market, numpy_files
+from solvers.files import binary, hdf5, matrix_market, numpy_files
 from solvers.files.atomic import replacing
 from solvers.files.opening import ending_of, numbers, reading, require_finite
 from solvers.operators.csr import CSROperator
@@ -29,6 +29,7 @@ def read_system(path: Path | str) -> CSROperator:
     ``.mtx``        MatrixMarket, any field and symmetry, also ``.mtx.gz``; always double precision
     ``.npz``        `scipy.sparse.save_npz`: csr, csc, coo, bsr, dia
     ``.h5, .hdf5``  of `write_system`; AnnData's and h5sparse's groups ``data``, ``indices``, ``indptr``
+    ``.bin``        five int32 sizes, values, row starts, columns (see `solvers.files.binary`); real
     ==============  =========================================================================================
 
     Parameters
@@ -144,6 +145,7 @@ _FORMATS: dict[str, tuple[Callable[[Path], Found], Callable[[scipy.sparse.csr_ar
     ".mtx": (_MARKET, _market_text),
     ".mtx.gz": (_MARKET, lambda matrix, tags: gzip.compress(_market_text(matrix, tags), mtime=0)),
     ".npz": (_untagged(numpy_files.read_matrix), lambda matrix, tags: numpy_files.matrix_archive(matrix)),
+    ".bin": (_untagged(binary.read_matrix), lambda matrix, tags: binary.matrix_file(matrix)),
     ".h5": (hdf5.read_matrix, hdf5.matrix_file),
     ".hdf5": (hdf5.read_matrix, hdf5.matrix_file),
 }

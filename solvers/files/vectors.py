@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from solvers.errors import DTypeError, FileError
-from solvers.files import hdf5, matrix_market, numpy_files, plain_text
+from solvers.files import binary, hdf5, matrix_market, numpy_files, plain_text
 from solvers.files.atomic import replacing
 from solvers.files.opening import ending_of, numbers, reading, require_finite
 from solvers.operators.linear_operator import DTYPES
@@ -27,6 +27,7 @@ def read_vector(path: Path | str) -> Tensor:
     ``.npz``        `numpy.savez`: the only array, or the one named b, rhs, x or values (the first of these)
     ``.mtx``        MatrixMarket, ``array`` or ``coordinate``, also ``.mtx.gz``; always double precision
     ``.h5, .hdf5``  the only dataset of numbers, or by name as for ``.npz``
+    ``.bin``        a uint64 count and that many float64, little-endian: one real vector
     ``.txt, .csv``  numbers separated by blanks or commas, one row a line; always double precision
     ==============  ===========================================================================================
 
@@ -105,6 +106,7 @@ _FORMATS: dict[str, tuple[Callable[[Path], np.ndarray], Callable[[np.ndarray], b
     ".mtx.gz": (matrix_market.read_array, lambda a: gzip.compress(matrix_market.text_of(a), mtime=0), 2),
     ".h5": (hdf5.read_array, hdf5.vector_file, _ANY),
     ".hdf5": (hdf5.read_array, hdf5.vector_file, _ANY),
+    ".bin": (binary.read_array, binary.vector_file, 1),
     ".txt": (plain_text.read_array, plain_text.separated_by_blanks, 2),
     ".csv": (plain_text.read_array, plain_text.comma_separated, 2),
 }

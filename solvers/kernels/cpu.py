@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from solvers.kernels import csr_loops, loops, stencil_loops
+from solvers.kernels import aggregation_loops, csr_loops, loops, stencil_loops, triangular_loops
+from solvers.kernels.aggregation import AggregationLevels
+from solvers.kernels.aggregation_packing import pack_aggregates
 from solvers.kernels.packing import Systems, nest, pack, pack_steps, pack_taps, padded
 from solvers.kernels.reference import Reference
 from solvers.kernels.structures import Interpolation, Levels, Links, Taps
 from solvers.kernels.threads import over_batch
+from solvers.kernels.triangular import Triangles
 
 __all__ = ["CPU"]
 
@@ -72,6 +75,21 @@ class CPU(Reference):
         over_batch(loops.full_multigrid_batch, b.shape[0], packed, nesting, cycles, _flat(b), _flat(out))
         return out
 
+    def aggregation_cycle(self, levels: AggregationLevels, r: Tensor) -> Tensor:
+        out = torch.empty_like(r, memory_format=torch.contiguous_format)
+        packed = levels.prepare("cpu", pack_aggregates)
+        over_batch(aggregation_loops.cycle_batch, r.shape[0], packed, _flat(r), _flat(out))
+        return out
+
+    def aggregation_conjugate_gradients(
+        self, links: Links, levels: AggregationLevels, x: Tensor, r: Tensor, goal: Tensor, limit: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`conjugate_gradients` with cycles over blocks of cells."""
+        out, systems = _systems(_field, x, r, goal, limit)
+        packed = levels.prepare("cpu", pack_aggregates)
+        over_batch(aggregation_loops.conjugate_gradients_batch, x.shape[0], _parts(links.data), packed, systems)
+        return out
+
     def conjugate_gradients(
         self, links: Links, levels: Levels, x: Tensor, r: Tensor, goal: Tensor, limit: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,6 +135,22 @@ class CPU(Reference):
         pattern = (index.numpy().view(np.uint32) for index in (crow, col))
         over_batch(csr_loops.conjugate_gradients_batch, x.shape[0], *pattern, _flat(values), _flat(scaling), systems)
         return out
+
+    def pivots(self, triangles: Triangles, values: Tensor, relaxation: float, smallest: float) -> Tensor:
+        out = values.new_empty(values.shape[0], triangles.diagonal.numel())
+        arguments = *_pattern(triangles), _flat(values), relaxation, smallest, _flat(torch.empty_like(out)), _flat(out)
+        over_batch(triangular_loops.pivots_batch, values.shape[0], *arguments)
+        return out
+
+    def substitute(self, triangles: Triangles, values: Tensor, over_pivots: Tensor, r: Tensor) -> Tensor:
+        out = torch.empty_like(r, memory_format=torch.contiguous_format)
+        arguments = *_pattern(triangles), _flat(values), _flat(over_pivots), _flat(r), _flat(out)
+        over_batch(triangular_loops.substitute_batch, r.shape[0], *arguments)
+        return out
+
+
+def _pattern(triangles: Triangles) -> Any:
+    return triangles.crow.numpy(), triangles.col.numpy(), triangles.diagonal.numpy()
 
 
 def _relax(links: Links, b: Tensor, u: Tensor, omega: float, reverse: bool) -> Tensor:

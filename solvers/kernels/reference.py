@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from solvers.kernels.aggregation import AggregationLevels, aggregation_cycle
 from solvers.kernels.structures import Interpolation, Levels, Links, Smoothing, Taps, windows
+from solvers.kernels.triangular import Triangles, found_pivots, substituted
 
 __all__ = ["Reference"]
 
@@ -40,6 +42,14 @@ class Reference:
         row = torch.repeat_interleave(torch.arange(crow.numel() - 1, device=x.device), crow.diff())
         terms = _repeat(values, x.shape[0]) * x[:, col]
         return x.new_zeros(x.shape[0], crow.numel() - 1).index_add_(1, row, terms)
+
+    def pivots(self, triangles: Triangles, values: Tensor, relaxation: float, smallest: float) -> Tensor:
+        """Pivots ``(k, n)`` of incomplete factors whose other entries are those of the matrices ``values (k, nnz)``."""
+        return found_pivots(triangles, values, relaxation, smallest)
+
+    def substitute(self, triangles: Triangles, values: Tensor, over_pivots: Tensor, r: Tensor) -> Tensor:
+        """(E + U)⁻¹ E (E + L)⁻¹ r for ``r (batch, n)``."""
+        return substituted(triangles, values, over_pivots, r)
 
     def apply(self, links: Links, u: Tensor) -> Tensor:
         """A u."""
@@ -103,6 +113,10 @@ class Reference:
             for _ in range(cycles):
                 u = u + self.correct(levels, self.residual(level.links, rhs[index], u), index)
         return u
+
+    def aggregation_cycle(self, levels: AggregationLevels, r: Tensor) -> Tensor:
+        """One V-cycle over blocks of cells from zero."""
+        return aggregation_cycle(levels, r)
 
     def smooth(self, links: Links, smoothing: Smoothing, b: Tensor, u: Tensor, before: bool) -> Tensor:
         """The sweeps before, or (adjoint: in reversed colour order) after the coarse correction."""

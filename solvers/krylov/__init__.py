@@ -2,6 +2,7 @@
 
 from solvers.krylov.bicgstab import BiCGStab
 from solvers.krylov.conjugate_gradients import CG
+from solvers.krylov.enriched_cg import EnrichedCG
 from solvers.krylov.fallback import Fallback
 from solvers.krylov.flexible_cg import FlexibleCG
 from solvers.krylov.flexible_gmres import FGMRES
@@ -10,6 +11,7 @@ from solvers.krylov.iteration import Iteration, KrylovSolver
 from solvers.krylov.minres import MINRES
 from solvers.krylov.normal_cg import NormalCG
 from solvers.krylov.richardson import Richardson
+from solvers.krylov.safeguarded_cg import SafeguardedCG
 from solvers.krylov.single_reduction import SingleReductionCG
 
 __all__ = [
@@ -18,11 +20,13 @@ __all__ = [
     "GMRES",
     "MINRES",
     "BiCGStab",
+    "EnrichedCG",
     "Fallback",
     "FlexibleCG",
     "Iteration",
     "KrylovSolver",
     "NormalCG",
     "Richardson",
+    "SafeguardedCG",
     "SingleReductionCG",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from solvers.inverse import Inverse
+from solvers.krylov.directions import Directions
 from solvers.krylov.iteration import RUNNING, Iteration, KrylovSolver
 from solvers.operators.linear_operator import LinearOperator
 from solvers.solver import require_tag
@@ -18,24 +19,17 @@ __all__ = ["FlexibleCG"]
 
 
 class FlexibleConjugateGradients(Iteration):
-    """Notay (2000): every new direction is made A-orthogonal to the last ones explicitly.
-
-    The directions P and their products A P are ``(*batch, window, n)``, the oldest overwritten first.
-    """
+    """Notay (2000): every new direction is made A-orthogonal to the last ones explicitly."""
 
     solver: FlexibleCG
 
     def descend(self, r: Tensor) -> None:
-        A, moving, window = self.A, self.status == RUNNING, self.solver.window
-        P = r.new_zeros(*r.shape[:-1], window, r.shape[-1])
-        AP = torch.zeros_like(P)
-        weight = self.goal.new_zeros(*r.shape[:-1], window)  # 1 / ⟨p, A p⟩ of each direction; 0 for those not there yet
+        A, moving = self.A, self.status == RUNNING
+        earlier = Directions(A, r, self.solver.window)
         pAp = torch.ones_like(self.goal)
         pr = torch.ones_like(self.goal, dtype=r.dtype)
         for step in range(1, self.max_iterations + 1):
-            z = self.precondition(r)
-            p = z - ((weight * A.inner_basis(AP, z)).unsqueeze(-2) @ P).squeeze(-2)
-            Ap = self.apply(p)
+            p, Ap = self.direction(r, moving, earlier)
             new_pAp, new_pr = A.inners((p, Ap), (p, r))
             # The scalars of a system that stops are kept: they tell, after the loop, why it stopped.
             pAp, pr = torch.where(moving, new_pAp.real, pAp), torch.where(moving, new_pr, pr)
@@ -47,9 +41,16 @@ class FlexibleConjugateGradients(Iteration):
             moving = self.stepped(moving, A.norm(r))
             if self.is_over(step, moving):
                 break
-            slot = step % window
-            P[..., slot, :], AP[..., slot, :] = p, Ap
-            weight[..., slot] = torch.where(moving, 1 / pAp, 0).squeeze(-1)
+            earlier.keep(p, Ap, pAp, moving)
+        self.diagnose(pr, pAp)
+
+    def direction(self, r: Tensor, moving: Tensor, earlier: Directions) -> tuple[Tensor, Tensor]:
+        """The next p, A-orthogonal to the `earlier` ones, and A p."""
+        p = earlier.conjugate(self.precondition(r))
+        return p, self.apply(p)
+
+    def diagnose(self, pr: Tensor, pAp: Tensor) -> None:
+        """End the systems whose last ⟨p, r⟩ and curvature ⟨p, A p⟩ left no step to take."""
         self.end(~(pr.isfinite() & pAp.isfinite()), Status.NONFINITE_ITERATE)
         self.end((pAp == 0) & (pr == 0), Status.BREAKDOWN)
         self.end(pAp <= 0, Status.INDEFINITE)

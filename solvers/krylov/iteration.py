@@ -124,6 +124,8 @@ class KrylovSolver(Solver):
             (run.rhs_norm * scale).squeeze(-1),
             run.products,
             torch.stack(run.history).squeeze(-1) if run.record else None,
+            None if run.fallbacks is None else run.fallbacks.squeeze(-1),
+            None if run.switched_at is None else run.switched_at.squeeze(-1),
         )
 
 
@@ -132,6 +134,10 @@ class Iteration(ABC):
 
     A method implements `descend`; the rest is the same for all.
     """
+
+    #: Of methods that follow a rule of directions: steps that could not, and the step that gave the rule up (−1: none).
+    fallbacks: Tensor | None = None
+    switched_at: Tensor | None = None
 
     def __init__(
         self,

@@ -180,13 +180,14 @@ class DiffusionOperator(LinearOperator):
 
         The kernel is the constants on each such part; cells without links (obstacles) are parts of their own.
         """
-        return self._kernel.is_singular
+        return self.kernel.is_singular
 
     def project(self, x: Tensor) -> Tensor:
-        return self._kernel.project(x)
+        return self.kernel.project(x)
 
     @property
-    def _kernel(self) -> DiffusionKernel:
+    def kernel(self) -> DiffusionKernel:
+        """Which points are connected, and which of these parts nothing holds."""
         return self._kept.get("kernel", None, self._found_kernel)
 
     def _found_kernel(self) -> DiffusionKernel:

@@ -29,6 +29,7 @@ class DiffusionKernel:
     def __init__(self, links: Sequence[Tensor], held: Tensor, periodic: Sequence[bool]) -> None:
         d, grid = len(links), held.shape[held.ndim - len(links) :]
         batch, n = held.shape[: held.ndim - d], grid.numel()
+        self._size = n
         self.joined, self.held = joined, held = [link != 0 for link in links], held
         inner = [
             bool((flag if wraps else flag.narrow(k - d, 0, max(grid[k] - 1, 0))).all())
@@ -54,6 +55,21 @@ class DiffusionKernel:
             self.weight = torch.where(fixed == 0, 1 / sizes, 0)
             self.is_singular = (self.weight[self.parts] > 0).any(-1).reshape(batch)
         self.exists = bool(self.is_singular.any())
+
+    @property
+    def labels(self) -> Tensor:
+        """Number of the part of every point, counted over the whole batch, ``(*batch, n)``."""
+        batch, n = self.is_singular.shape, self._size
+        if self.parts is not None:
+            return self.parts.reshape(*batch, n)
+        return torch.arange(batch.numel(), device=self.held.device).reshape(*batch, 1).expand(*batch, n)
+
+    @property
+    def is_floating(self) -> Tensor:
+        """True at the points of parts that nothing holds, where vectors of the range sum to zero, ``(*batch, n)``."""
+        if self.parts is not None:
+            return (self.weight > 0)[self.labels]
+        return self.is_singular.unsqueeze(-1).expand(*self.is_singular.shape, self._size)
 
     def is_of(self, links: Sequence[Tensor], held: Tensor) -> bool:
         """Whether these links and held points have the same kernel, because they vanish at the same places."""
