@@ -64,6 +64,8 @@ def left_out(problem: Problem, test: Dataset) -> str:
     """One sentence on the row of the coarse grid where this grid has none; empty otherwise."""
     if not isinstance(problem, EllipticProblem):
         return ""
+    if "coarse" not in problem.guesses:
+        return f"No row of the coarse grid (n/4): {problem.name} has no such equation there."
     shape = test.outputs[problem.output.name].shape[2:]
     if all(size % 4 == 0 for size in shape):
         return ""
