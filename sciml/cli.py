@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sciml import __version__
-from sciml.commands import mesh
+from sciml.commands import mesh, simulate
 from sciml.commands.compare import compare
 from sciml.commands.evaluate import evaluate
 from sciml.commands.generate import generate
@@ -136,3 +136,9 @@ mesh_app = typer.Typer(name="mesh", help="Look at, check, convert and draw mesh 
 for command in (mesh.info, mesh.check, mesh.convert, mesh.plot):
     mesh_app.command()(guarded(command))
 app.add_typer(mesh_app)
+
+simulate_app = typer.Typer(
+    name="simulate", help="Run a flow, film it, and say where the time went.", no_args_is_help=True
+)
+simulate_app.command()(guarded(simulate.smoke))
+app.add_typer(simulate_app)

@@ -13,7 +13,7 @@ from types import FrameType
 __all__ = ["INTERRUPTED", "Attention", "interruption"]
 
 INTERRUPTED = 130
-RESUMING = ("compare", "generate", "invert", "run")
+RESUMING = ("compare", "generate", "invert", "run", "simulate")
 
 
 def interruption(arguments: Sequence[str]) -> str:

@@ -179,8 +179,6 @@ def _solved(A: DiffusionOperator, b: Tensor, tol: float, recipe: Preconditioner,
 def _operator(cells: Tensor, sides: Sides | None, dtype: torch.dtype) -> DiffusionOperator:
     if cells.ndim not in (2, 3):
         raise LearnerError(f"mask {tuple(cells.shape)}: two or three axes are expected, one mask for all of rhs.")
-    if not isinstance(sides, str | None) and len(sides) != cells.ndim:
-        raise LearnerError(f"sides {sides!r}: one entry for each of the {cells.ndim} axes of the mask is expected.")
     sides_of(_given(sides), cells.ndim)  # a shorter list would make grid axes a batch
     return pressure_operator(cells, _given(sides), dtype if dtype.is_floating_point else torch.float64)
 

@@ -19,7 +19,7 @@ from solvers.kernels.vector_loops import dot, verdict
 __all__ = ["PARTS", "conjugate_gradients_batch", "cycle_batch"]
 
 #: A digest of the files whose functions are compiled into these: Numba's cache sees changes in this file alone.
-PARTS = "77d1d7dff5c7bd21"
+PARTS = "35c53184fa76ca7e"
 
 Array = np.ndarray[Any, Any]
 compiled = numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")

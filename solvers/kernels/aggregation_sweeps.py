@@ -1,8 +1,8 @@
 """Compiled passes over the planes of one level of a cycle over blocks of cells, one down and one up: Numba.
 
 Grids have three axes, (n, 1, m) for two and (1, 1, n) for one. The red and the black cells of a line lie apart, so that
-a sweep over one colour, and the sum over blocks, runs over neighbouring numbers. `aggregation_packing` says how `a`, the
-data of a level ``(parts, planes, cells of a colour)``, is laid out.
+a sweep over one colour, and the sum over blocks, runs over neighbouring numbers. `aggregation_packing` says how `a`,
+the data of a level ``(parts, planes, cells of a colour)``, is laid out.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"

@@ -155,7 +155,7 @@ PARTS = {
     "loops": ["smoothing_loops", "transfer_loops", "vector_loops"],
     "stencil_loops": ["vector_loops"],
     "csr_loops": ["vector_loops"],
-    "aggregation_loops": ["loops", "smoothing_loops", "vector_loops"],
+    "aggregation_loops": ["aggregation_sweeps", "loops", "smoothing_loops", "vector_loops"],
 }
 
 
