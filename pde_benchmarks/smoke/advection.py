@@ -44,7 +44,7 @@ class SemiLagrangian:
     courant_limit: ClassVar[float] = 5.0
 
     def carry(self, fields: Sequence[Tensor], axis: int | None, motion: Motion, dt: float) -> list[Tensor]:
-        where = motion.spot(motion.departure(axis, dt).end, axis)
+        where = motion.places_in(motion.departure(axis, dt).end, axis)
         return [interpolate(motion.walls.with_ghosts(f, axis), where).reshape(f.shape) for f in fields]
 
 
@@ -61,7 +61,7 @@ class MacCormack:
     def carry(self, fields: Sequence[Tensor], axis: int | None, motion: Motion, dt: float) -> list[Tensor]:
         walls = motion.walls
         back, forth = motion.departure(axis, dt), motion.departure(axis, -dt)
-        before, after = motion.spot(back.end, axis), motion.spot(forth.end, axis)
+        before, after = motion.places_in(back.end, axis), motion.places_in(forth.end, axis)
         whole = back.is_whole & forth.is_whole
         carried = []
         for f in fields:

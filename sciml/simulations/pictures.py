@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pde_benchmarks.smoke import FlowState
-from sciml.figures import _figure, _finish
+from sciml.figures import _finish
 from sciml.simulations.journal import Journal
 
 if TYPE_CHECKING:
@@ -66,14 +66,18 @@ def run_figure(journal: Journal, solid: NDArray[np.bool_], title: str) -> Figure
     title
         Over all.
     """
-    figure = _figure(11.0, 6.2)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 6.6), dpi=120, layout="constrained", facecolor="white")
+    figure.suptitle(title)
     halves: Any = figure.subfigures(2, 1)
     above, below = halves
-    above.suptitle(title)
     chosen = np.unique(np.linspace(0, len(journal.frames) - 1, _SHOWN).round().astype(int))
-    for axes, k in zip(above.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
+    for axes, k in zip(above.subplots(1, _SHOWN), chosen, strict=False):
         axes.imshow(coloured(journal.frames[k], solid), extent=(0, 1, 0, 1))
-        axes.set(title=f"t = {journal.time_of(int(k)):.3g}", xticks=[], yticks=[])
+        axes.set_title(f"t = {journal.time_of(int(k)):.3g}", fontsize="medium")
+    for axes in above.axes:
+        axes.set(xticks=[], yticks=[], frame_on=axes.has_data())
     steps = np.arange(1, len(journal.rows) + 1)
     left, middle, right = below.subplots(1, 3)
     left.plot(steps, journal.column("iterations").numpy(), color="#0072B2")
@@ -81,7 +85,7 @@ def run_figure(journal: Journal, solid: NDArray[np.bool_], title: str) -> Figure
     _finish(left, legend=False)
     middle.plot(steps, journal.column("outflow").numpy(), color="#0072B2", label="h max |div u|")
     middle.plot(steps, journal.column("allowed").numpy(), color="#D55E00", linestyle="--", label="tolerance")
-    middle.set(xlabel="step", ylabel="velocity", yscale="log")
+    middle.set(xlabel="step", ylabel="unit of velocity", yscale="log")
     _finish(middle)
     seconds = journal.seconds()
     right.barh(list(seconds), list(seconds.values()), color="#009E73")

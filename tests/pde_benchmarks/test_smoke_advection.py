@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pde_benchmarks.pressure import FLUID, SOLID
 from pde_benchmarks.smoke import MacCormack, MacGrid, Motion, SemiLagrangian, Walls
 from pde_benchmarks.smoke.extrapolation import extrapolated
-from pde_benchmarks.smoke.interpolation import bounds, interpolate, spot
+from pde_benchmarks.smoke.interpolation import bounds, bounds_reference, interpolate, interpolate_reference
 
 SCHEMES = [SemiLagrangian(), MacCormack()]
 NAMES = ["semi-lagrangian", "maccormack"]
@@ -144,10 +144,27 @@ def test_interpolation_is_exact_for_multilinear_fields():
     def f(x, y, z):
         return (1 + 2 * x) * (3 - y) * (z + 1)
 
-    field, where = f(*grid)[None], spot(points, (4, 5, 3))
-    torch.testing.assert_close(interpolate(field, where), f(*points))
-    low, high = bounds(field, where)
+    field = f(*grid)[None]
+    torch.testing.assert_close(interpolate(field, points), f(*points))
+    low, high = bounds(field, points)
     assert ((low <= f(*points) + 1e-12) & (f(*points) <= high + 1e-12)).all()
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.sampled_from([(2, 5), (4, 3, 2)]), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 1000))
+def test_compiled_interpolation_is_that_of_the_reference(shape, dtype, seed):
+    """Inside, on the nodes and beyond the array, in every sample; NaN stays NaN."""
+    generator = torch.Generator().manual_seed(seed)
+    field = torch.randn(2, *shape, generator=generator, dtype=dtype)
+    points = [1.4 * n * torch.rand(2, 40, generator=generator, dtype=dtype) - 0.2 * n for n in shape]
+    last = [torch.full((2, 1), n - 1.0, dtype=dtype) for n in shape]
+    points = [torch.cat([x, x.round(), end], 1) for x, end in zip(points, last, strict=True)]
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(interpolate(field, points), interpolate_reference(field, points), rtol=0, atol=20 * eps)
+    for one, other in zip(bounds(field, points), bounds_reference(field, points), strict=True):
+        assert torch.equal(one, other)
+    lost = [torch.full_like(x[:, :1], torch.nan) for x in points]
+    assert interpolate(field, lost).isnan().all()
 
 
 def test_extrapolation_leaves_what_is_known_and_fills_the_rest():
