@@ -43,6 +43,14 @@ OWED = {
         "inverse_two_phase.wrong_pixels.sensors100_snr25", "inverse_two_phase.centred_correlation.sensors100_snr25",
         "inverse_two_phase.coverage_90", "step_time_ratio.50_over_10_samples",
     ],
+    "hard_constraints": [
+        "forward_backward_over_unrolled.time", "backward_over_unrolled.memory", "layer_over_optimistix.time",
+        "diffusion_sorption.hard_over_soft.relative_l2", "diffusion_sorption.error_norm_over_plain.relative_l2",
+        "diffusion_sorption.best_over_discretisation_floor.relative_l2",
+        "diffusion_sorption.coupled_experts_over_one_solve.relative_l2",
+        "diffusion_sorption_hard.learned_over_fixed_basis.relative_l2",
+        "two_processes_over_one.training_step_time",
+    ],
 }  # fmt: skip
 
 
@@ -143,6 +151,7 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
         ("meshes", "mesh_page"),
         ("operators", "operator_page"),
         ("dgno", "dgno_page"),
+        ("hard_constraints", "hard_constraint_page"),
     ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
