@@ -156,7 +156,9 @@ def as_linear_operator(
     from scipy.sparse.linalg import LinearOperator
 
     cells = _tensor(mask, "mask").cpu()
-    real = torch.from_numpy(np.zeros(0, dtype)).dtype
+    real = {np.dtype("f4"): torch.float32, np.dtype("f8"): torch.float64}.get(np.dtype(dtype))
+    if real is None:
+        raise LearnerError(f"dtype {np.dtype(dtype)}: float64 or float32 is expected.")
     A = _operator(cells, sides, real)
     inverse = _recipe(model, cells.ndim).setup(A)
 

@@ -336,7 +336,12 @@ def test_single_precision_inputs_are_solved_in_double_and_come_back_in_single():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"steps": 0}, "steps = 0"), ({"smooth_fraction": -0.1}, "smooth_fraction = -0.1"), ({"rtol": 2.0}, "rtol = 2.0")],
+    [
+        ({"steps": 0}, "steps = 0"),
+        ({"smooth_fraction": -0.1}, "smooth_fraction = -0.1"),
+        ({"smooth_fraction": 1.5}, "smooth_fraction = 1.5"),
+        ({"rtol": 2.0}, "rtol = 2.0"),
+    ],
 )
 def test_a_bad_configuration_is_named(change, message):
     with pytest.raises(ConfigurationError, match=message):

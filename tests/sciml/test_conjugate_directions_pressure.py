@@ -232,3 +232,10 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"rhs": rhs, "mask": mask, "sides": "open", **change}
     with pytest.raises(error, match=message):
         solve_pressure(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.complex128, np.float16])
+def test_a_linear_operator_of_another_dtype_is_refused(dtype):
+    """Integers would cut every residual off."""
+    with pytest.raises(LearnerError, match=f"dtype {np.dtype(dtype)}: float64 or float32 is expected"):
+        as_linear_operator(np.ones((8, 8), int), "open", dtype=dtype)

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from pde_benchmarks.pressure.right_hand_sides import noise, smooth
 from pde_benchmarks.problem import Batch, Problem
-from sciml.errors import LearnerError
+from sciml.errors import ConfigurationError, LearnerError
 from sciml.learners.conjugate_directions.coefficients import FieldCoefficients, ScalarCoefficients
 from sciml.learners.conjugate_directions.defaults import default_scalars
 from sciml.learners.conjugate_directions.pressure_learner import PressureConfig, PressureLearner, require_grid
@@ -59,7 +59,10 @@ class LearnedCycleConfig(PressureConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(1, steps=self.steps)
-        require_at_least(0, smooth_fraction=self.smooth_fraction)
+        if not 0 <= self.smooth_fraction <= 1:
+            raise ConfigurationError(
+                f"smooth_fraction = {self.smooth_fraction}: a probability from 0 to 1 is expected."
+            )
 
 
 class LearnedCycle(PressureLearner):
