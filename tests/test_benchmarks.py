@@ -51,6 +51,10 @@ OWED = {
         "diffusion_sorption_hard.learned_over_fixed_basis.relative_l2",
         "two_processes_over_one.training_step_time",
     ],
+    "poisson": [
+        "learned_over_textbook_mgcg.condition_number.32cubed",
+        "worst_right_hand_side_over_textbook_mgcg.iterations",
+    ],
 }  # fmt: skip
 
 
@@ -152,6 +156,7 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
         ("operators", "operator_page"),
         ("dgno", "dgno_page"),
         ("hard_constraints", "hard_constraint_page"),
+        ("poisson", "poisson_page"),
     ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
