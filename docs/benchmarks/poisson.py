@@ -13,16 +13,17 @@ sys.path.append(sys.path.pop(0))
 if __name__ == "__main__":
     from parts import (
         poisson_certificates,
-        poisson_comparison,
+        poisson_iterations,
         poisson_page,
         poisson_published,
         poisson_smoke,
+        poisson_times,
         training_script,
     )
 
     parts = {
-        "iterations": poisson_comparison.iterations,
-        "times": poisson_comparison.times,
+        "iterations": poisson_iterations.iterations,
+        "times": poisson_times.times,
         "certificates": poisson_certificates.certificates,
         "published": poisson_published.published,
         "smoke": poisson_smoke.smoke,

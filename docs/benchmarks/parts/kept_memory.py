@@ -37,4 +37,12 @@ def kept_bytes(loss: Callable[[], Tensor]) -> int:
 def _storages() -> dict[int, int]:
     objects = [o.tensor if type(o) is _Held else o for o in gc.get_objects()]
     tensors = [o for o in objects if issubclass(type(o), Tensor)]
-    return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    stored = [part for tensor in tensors for part in _parts(tensor)]
+    return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in stored}
+
+
+def _parts(tensor: Tensor) -> list[Tensor]:
+    """The arrays that a tensor consists of: a sparse one in CSR has three."""
+    if tensor.layout == torch.sparse_csr:
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    return [tensor] if tensor.layout == torch.strided else []

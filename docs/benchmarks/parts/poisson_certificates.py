@@ -7,12 +7,13 @@ from statistics import fmean
 import torch
 from torch import Generator
 
+from parts.poisson_iterations import searched
 from parts.poisson_learned import NUMBERS, learned
 from parts.poisson_methods import prepared
 from parts.poisson_systems import systems, worst_sides
 from parts.record import at_most
 from parts.training_script import Session
-from solvers import HAND_TUNED, AggregationMultigrid, preconditioned_spectrum
+from solvers import AggregationMultigrid, preconditioned_spectrum
 
 __all__ = ["certificates"]
 
@@ -20,10 +21,10 @@ __all__ = ["certificates"]
 def certificates(session: Session) -> None:
     """κ(M A) by Lanczos steps in float64, and most steps over right-hand sides of every kind."""
     torch.set_num_threads(1)
-    n, count = (16, 2) if session.scale.small else (32, 6)
+    n, count = (16, 2) if session.scale.small else (32, 20)
     cycles = {
         "textbook": [AggregationMultigrid()],
-        "tuned by hand": [AggregationMultigrid(HAND_TUNED)],
+        "tuned by hand": [AggregationMultigrid(searched(session))],
         "learned, numbers per level": learned(session, NUMBERS),
     }
     spectra: dict[str, list[list[tuple[float, float]]]] = {}

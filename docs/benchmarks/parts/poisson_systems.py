@@ -11,7 +11,7 @@ from pde_benchmarks.pressure import FLUID, RandomCells, pressure_operator
 from pde_benchmarks.pressure.right_hand_sides import noise, smooth
 from solvers import DiffusionOperator
 
-__all__ = ["PressureSystem", "systems", "worst_sides"]
+__all__ = ["PressureSystem", "empty_box", "systems", "worst_sides"]
 
 #: Far from every seed that a training draws from.
 SEED = 77_000
@@ -26,9 +26,11 @@ class PressureSystem:
     sides: dict[str, Tensor]
 
 
-def systems(grid: tuple[int, ...], count: int, dtype: torch.dtype = torch.float64) -> list[PressureSystem]:
+def systems(
+    grid: tuple[int, ...], count: int, dtype: torch.dtype = torch.float64, seed: int = SEED
+) -> list[PressureSystem]:
     """Random balls, boxes and rods with noise and with smooth right-hand sides."""
-    generator = Generator().manual_seed(SEED)
+    generator = Generator().manual_seed(seed)
     cells, sides = RandomCells().sample(count, grid, generator)
     found = []
     for one, beyond in zip(cells, sides, strict=True):
@@ -38,6 +40,17 @@ def systems(grid: tuple[int, ...], count: int, dtype: torch.dtype = torch.float6
         laws = {"noise": noise(fluid, generator), "smooth": smooth(fluid, generator)}
         found.append(PressureSystem(A, fluid[0], {k: A.project(b[0].flatten().to(dtype)) for k, b in laws.items()}))
     return found
+
+
+def empty_box(n: int) -> PressureSystem:
+    """Fluid everywhere, closed but for its top."""
+    generator = Generator().manual_seed(SEED)
+    cells = torch.full((n,) * 3, FLUID)
+    sides = [("solid", "solid"), ("solid", "open"), ("solid", "solid")]
+    A = pressure_operator(cells, sides)
+    fluid = (cells == FLUID)[None]
+    laws = {"noise": noise(fluid, generator), "smooth": smooth(fluid, generator)}
+    return PressureSystem(A, fluid[0], {k: b[0].flatten().to(A.dtype) for k, b in laws.items()})
 
 
 def worst_sides(system: PressureSystem, generator: Generator) -> dict[str, Tensor]:
