@@ -129,6 +129,23 @@ def test_the_quick_benchmark_of_hard_constraints_runs_and_leaves_the_committed_r
     assert (record.read_bytes() if record.is_file() else None) == before
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "cavities",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("iterations,times,certificates", "published", "smoke")),
+    ],
+)
+def test_the_quick_benchmark_of_pressure_solves_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
+    record = BENCHMARKS / "poisson.json"
+    before = record.read_bytes()
+    command = [sys.executable, BENCHMARKS / "poisson.py", "--quick", "--work", tmp_path, "--only", parts]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "poisson.md written" in answer.stdout
+    assert record.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
 def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
     before = (BENCHMARKS / f"{name}.json").read_bytes()
