@@ -89,9 +89,10 @@ def test_the_result_keeps_the_dtype(dtype):
     assert {v.dtype for v in result.velocity} | {result.pressure.dtype} == {dtype}
 
 
-def test_projecting_twice_is_projecting_once():
+@pytest.mark.parametrize("shape", [(16, 16), (8, 8, 8)])
+def test_projecting_twice_is_projecting_once(shape):
     """P (P u) = P u, to the tolerance."""
-    walls = random_walls((16, 16), solid=0.1)
+    walls = random_walls(shape, solid=0.1)
     projection = Projection(CG(1e-11))
     once = projection.project(random_velocity(walls), walls).velocity
     twice = projection.project(once, walls).velocity
@@ -99,11 +100,12 @@ def test_projecting_twice_is_projecting_once():
         torch.testing.assert_close(u, v, rtol=0, atol=1e-8)
 
 
-def test_a_gradient_field_goes_to_zero():
+@pytest.mark.parametrize("shape", [(12, 12), (8, 7, 6)])
+def test_a_gradient_field_goes_to_zero(shape):
     """P ∇φ = 0 on the free faces, for φ = 0 in open cells."""
-    walls = random_walls((12, 12), solid=0.15)
+    walls = random_walls(shape, solid=0.15)
     phi = random_pressure(walls)
-    zero = tuple(torch.zeros(2, *walls.grid.face_shape(a), dtype=torch.float64) for a in range(2))
+    zero = tuple(torch.zeros(2, *walls.grid.face_shape(a), dtype=torch.float64) for a in range(len(shape)))
     left = Projection(CG(1e-12)).project(pushed(zero, phi, walls), walls).velocity
     for u in left:
         torch.testing.assert_close(u, torch.zeros_like(u), rtol=0, atol=1e-9)
