@@ -25,6 +25,7 @@ def render(record: Mapping[str, Any]) -> str:
         section(tables, "empty_box", "## An empty box"),
         section(tables, "certificates", "## Whatever the right-hand side"),
         section(tables, "published", "## The published network"),
+        section(tables, "published_choice", "### How long it is trained"),
         section(tables, "smoke", "## Smoke"),
         section(tables, "cavities", "## Lid-driven cavities"),
         "## All figures\n\n" + figures_table(figures),
