@@ -62,8 +62,8 @@ def published(session: Session) -> None:
     caption = (
         f"Trainings of {steps} steps on the empty box of {learners[0].problem.resolution}² cells, seeds "
         f"{', '.join(map(str, session.scale.seeds))}, {_parameters(learners[0])} parameters; {len(cases)} masks a "
-        f"size, noise and smooth right-hand sides, relative residual {RTOL:g}, at most {LIMIT} steps. The network costs "
-        f"about {_flops(learners[0]):.0f} floating-point operations a cell and step."
+        f"size, noise and smooth right-hand sides, relative residual {RTOL:g}, at most {LIMIT} steps. The network "
+        f"costs about {_flops(learners[0]):.0f} floating-point operations a cell and step."
     )
     session.record.table("published", ["grid", "solver", "steps", "most"], rows, caption)
     _figures(session, learners[0].problem.resolution, means)
