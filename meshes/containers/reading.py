@@ -50,7 +50,8 @@ def open_meshes(path: Path | str) -> MeshSet:
     starts = [0, *ends.tolist()]
     manifests = tuple(texts[a:b] for a, b in pairwise(starts))
     units = {str(name): str(unit) for name, unit in header["units"].items()}
-    return MeshSet(path, {name: table[:, i] for i, name in enumerate(names)}, units, SCHEMA, manifests)
+    notes = {str(name): str(text) for name, text in header.get("notes", {}).items()}
+    return MeshSet(path, {name: table[:, i] for i, name in enumerate(names)}, units, SCHEMA, manifests, notes)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class MeshSet(Sequence[Mesh]):
         Name of a field or scalar to its unit.
     schema
         Version of the layout.
+    notes
+        Name to text: where the meshes come from.
     """
 
     path: Path
@@ -76,6 +79,7 @@ class MeshSet(Sequence[Mesh]):
     units: dict[str, str]
     schema: int
     manifests: tuple[bytes, ...] = field(repr=False)
+    notes: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.manifests)

@@ -35,6 +35,7 @@ def write_meshes(
     meshes: Iterable[Mesh],
     units: Mapping[str, str] | None = None,
     compression: str | None = "lzf",
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Write meshes to one file; parameters and errors as in `mesh_set_writer`.
 
@@ -48,14 +49,17 @@ def write_meshes(
     """
     if isinstance(meshes, Mesh):
         raise MeshError("a single mesh: expected several, or a list of one, [mesh].")
-    with mesh_set_writer(path, units, compression) as writer:
+    with mesh_set_writer(path, units, compression, notes) as writer:
         for mesh in meshes:
             writer.append(mesh)
 
 
 @contextmanager
 def mesh_set_writer(
-    path: Path | str, units: Mapping[str, str] | None = None, compression: str | None = "lzf"
+    path: Path | str,
+    units: Mapping[str, str] | None = None,
+    compression: str | None = "lzf",
+    notes: Mapping[str, str] | None = None,
 ) -> Iterator[MeshSetWriter]:
     """A file of meshes under construction: ``append`` to it, one mesh in memory at a time.
 
@@ -71,6 +75,8 @@ def mesh_set_writer(
         Name of a field or scalar to its unit.
     compression
         ``lzf`` (fast), ``gzip`` (smaller) or None.
+    notes
+        Name to text: where the meshes come from.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def mesh_set_writer(
         with sink.watched(), h5py.File(sink, "w", libver=_CHECKED) as file:
             writer = MeshSetWriter(file, sink, compression)
             yield writer
-            writer.finish(dict(units or {}))
+            writer.finish(dict(units or {}), dict(notes or {}))
         sink.flush()
 
 
@@ -119,13 +125,13 @@ class MeshSetWriter:
         self._scalars.append({name: float(v.flat[0]) for name, v in mesh.global_data.items() if _is_scalar(v)})
         self._sink.check()
 
-    def finish(self, units: dict[str, str]) -> None:
+    def finish(self, units: dict[str, str], notes: dict[str, str]) -> None:
         """Write what says where everything is."""
         names = list(dict.fromkeys(name for row in self._scalars for name in row))
         table = np.full((len(self), len(names)), np.nan)
         for i, row in enumerate(self._scalars):
             table[i, [names.index(name) for name in row]] = list(row.values())
-        header = {"count": len(self), "scalars": names, "units": units, "version": _version()}
+        header = {"count": len(self), "scalars": names, "units": units, "notes": notes, "version": _version()}
         index: dict[str, NDArray[Any]] = {
             "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
             "manifests": np.frombuffer(b"".join(self._manifests), dtype=np.uint8),

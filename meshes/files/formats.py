@@ -19,7 +19,7 @@ class MeshFormat:
     name
         meshio's name of it; ``vtu``, ``vtk`` and ``gmsh`` have readers and writers of our own, ``abaqus`` and
         ``stl`` a reader;
-        ``vtk-any`` are the other data sets of VTK.
+        ``vtk-any`` are the other data sets of VTK, which also reads ``cgns``.
     endings
         Of file names, in lower case.
     cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 from meshes.errors import MeshFileError
@@ -18,9 +19,9 @@ def read_mesh(path: Path | str, dimension: int | None = None) -> Mesh:
     ``.vtu``, ``.vtk``, ``.msh``, ``.inp`` and ``.stl`` have readers of our own, the others go through meshio: ``.ply``
     and ``.obj`` in this process, and every other format in a process of its own with bounds on memory and time, since
     the libraries behind some of them crash or hang over damaged files; there VTK reads its surfaces, images and
-    structured grids. Physical groups, element sets and families
-    become cell sets, or facet sets if they are of one dimension less than the mesh. Plane meshes come back in the
-    plane. Values that are not finite are kept; `meshes.check_mesh` reports them.
+    structured grids, and the zones of ``.cgns`` as one mesh, without their boundary conditions. Physical groups,
+    element sets and families become cell sets, or facet sets if they are of one dimension less than the mesh. Plane
+    meshes come back in the plane. Values that are not finite are kept; `meshes.check_mesh` reports them.
 
     Parameters
     ----------
@@ -89,4 +90,14 @@ def read_as(path: Path, name: str) -> Mesh:
     if name in ("vtk", "vtk-any"):
         with isolated(path, "vtk-any", ".vtu") as (result, _):
             return read_vtu(result)
+    if name == "cgns" and not _by_meshio(path):
+        with isolated(path, "vtk-cgns", ".vtu") as (result, _):
+            return read_vtu(result)
     return read_by_meshio(path, name)
+
+
+def _by_meshio(path: Path) -> bool:
+    """Whether meshio wrote a CGNS file: it leaves out the labels of the nodes, by which every other reader goes."""
+    # Both kinds of CGNS file, HDF5 and the older ADF, hold the labels as plain text.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(b"CGNSBase_t") < 0

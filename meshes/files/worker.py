@@ -1,8 +1,8 @@
 """A process of its own in which meshio or VTK reads a file: what goes wrong there, a crash included, stays there.
 
 Run as ``python -I worker.py FORMAT FILE RESULT MEMORY SECONDS``; it imports nothing of this package. RESULT becomes a
-NumPy archive of plain arrays with a JSON text of their places, or for the format ``vtk-any`` a VTU file; trouble is one
-line and the exit code 3.
+NumPy archive of plain arrays with a JSON text of their places, or for the formats ``vtk-any`` and ``vtk-cgns`` a VTU
+file; trouble is one line and the exit code 3.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ def main(name: str, source: str, result: str, memory: int, seconds: int) -> None
     except ImportError:  # Windows has no such limits; there the time limit of the caller remains
         pass
     if name == "vtk-any":
-        by_vtk(source, result)
+        store_grid([data_set(source)], result)
+    elif name == "vtk-cgns":
+        store_grid(cgns_zones(source), result)
     else:
         by_meshio(name, source, result)
 
 
-def by_vtk(source: str, result: str) -> None:
-    """Read a data set of any kind and store it as an unstructured grid."""
-    from vtkmodules.vtkFiltersCore import vtkAppendFilter
+def data_set(source: str) -> Any:
+    """A data set of any kind in one of VTK's own files."""
     from vtkmodules.vtkIOLegacy import vtkGenericDataObjectReader
-    from vtkmodules.vtkIOXML import vtkXMLGenericDataObjectReader, vtkXMLUnstructuredGridWriter
+    from vtkmodules.vtkIOXML import vtkXMLGenericDataObjectReader
 
     if source.endswith(".vtk"):
         reader: Any = vtkGenericDataObjectReader()
@@ -44,11 +45,42 @@ def by_vtk(source: str, result: str) -> None:
         reader = vtkXMLGenericDataObjectReader()
     reader.SetFileName(source)
     reader.Update()
-    found = reader.GetOutput()
-    if found is None or not found.GetNumberOfPoints():
+    return reader.GetOutput()
+
+
+def cgns_zones(source: str) -> list[Any]:
+    """The zones of all bases of a CGNS file, structured or not; components named …X, …Y, …Z become vectors."""
+    from vtkmodules.vtkIOCGNSReader import vtkCGNSReader
+
+    reader: Any = vtkCGNSReader()
+    reader.SetFileName(source)
+    reader.UpdateInformation()
+    for what in ("Bases", "PointArrays", "CellArrays"):
+        getattr(reader, f"EnableAll{what}")()
+    reader.SetDoublePrecisionMesh(1)
+    reader.Update()
+    place = reader.GetOutput().NewIterator()
+    zones = []
+    while not place.IsDoneWithTraversal():
+        zone = place.GetCurrentDataObject()
+        zone.GetFieldData().Initialize()  # the reader's own marks, and names
+        zones.append(zone)
+        place.GoToNextItem()
+    return zones
+
+
+def store_grid(found: list[Any], result: str) -> None:
+    """Store data sets as one unstructured grid; points that several of them share become one."""
+    from vtkmodules.vtkFiltersCore import vtkAppendFilter
+    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+
+    parts = [part for part in found if part is not None and part.GetNumberOfPoints()]
+    if not parts:
         raise ValueError("VTK finds no points in it")
     grid = vtkAppendFilter()
-    grid.AddInputData(found)
+    grid.SetMergePoints(len(parts) > 1)
+    for part in parts:
+        grid.AddInputData(part)
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetFileName(result)
     writer.SetInputConnection(grid.GetOutputPort())

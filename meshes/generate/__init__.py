@@ -7,7 +7,7 @@ from meshes.generate.outline import Loop, arc, circle, ellipse, polygon
 from meshes.generate.plates import EllipticNotch, WedgeNotch, plate, plate_outline, rectangle
 from meshes.generate.simplices import to_simplices
 from meshes.generate.size import GradedSize
-from meshes.generate.solids import blade, bracket
+from meshes.generate.solids import blade, blade_points, bracket
 from meshes.generate.structured import structured_grid
 from meshes.generate.tetrahedralisation import fill_with_tetrahedra
 from meshes.generate.triangulation import triangulate
@@ -20,6 +20,7 @@ __all__ = [
     "aerofoil_exterior",
     "arc",
     "blade",
+    "blade_points",
     "bracket",
     "circle",
     "ellipse",

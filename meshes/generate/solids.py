@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from meshes.errors import MeshError
 from meshes.generate.extrusion import extrude
@@ -18,7 +18,7 @@ from meshes.generate.triangulation import triangulate
 from meshes.geometry import cell_volumes
 from meshes.mesh import Mesh
 
-__all__ = ["blade", "bracket"]
+__all__ = ["blade", "blade_points", "bracket"]
 
 Array = NDArray[Any]
 
@@ -96,8 +96,7 @@ def blade(
 ) -> Mesh:
     """Hexahedra in a twisted, tapered blade: the image of a box.
 
-    With X in [0, 1], Y and Z in [−½, ½]: x = length · X, and (y, z) is (c Y, t Z), turned by twist · X and moved by
-    bend · X², where c = chord (1 − taper X) and t = thickness (1 − X/2) (1 − 0.9 (2 Y)²).
+    Where a point of the box [0, 1] × [−½, ½]² goes is told by `blade_points`.
 
     Parameters
     ----------
@@ -136,11 +135,7 @@ def blade(
         )
     i, j, k = divisions
     box = structured_grid(np.linspace(0, 1, i + 1), np.linspace(-0.5, 0.5, j + 1), np.linspace(-0.5, 0.5, k + 1))
-    X, Y, Z = box.points.T
-    y = chord * (1 - taper * X) * Y
-    z = thickness * (1 - 0.5 * X) * (1 - 0.9 * (2 * Y) ** 2) * Z
-    cos, sin = np.cos(twist * X), np.sin(twist * X)
-    points = np.column_stack([length * X, cos * y - sin * z + bend[0] * X**2, sin * y + cos * z + bend[1] * X**2])
+    points = blade_points(box.points, length, chord, thickness, twist, taper, bend)
     names = {
         "left": "root",
         "right": "tip",
@@ -159,3 +154,29 @@ def blade(
     if folded:
         raise MeshError(f"blade: {folded} of {mesh.cell_count} cells fold over; lower the twist or refine along X.")
     return mesh
+
+
+def blade_points(
+    box: ArrayLike,
+    length: float = 100.0,
+    chord: float = 40.0,
+    thickness: float = 4.0,
+    twist: float = 0.5,
+    taper: float = 0.3,
+    bend: tuple[float, float] = (5.0, 5.0),
+) -> Array:
+    """The places ``(n, 3)`` in a blade of points ``(n, 3)`` of the box [0, 1] × [−½, ½]².
+
+    With X in [0, 1], Y and Z in [−½, ½]: x = length · X, and (y, z) is (c Y, t Z), turned by twist · X and moved by
+    bend · X², where c = chord (1 − taper X) and t = thickness (1 − X/2) (1 − 0.9 (2 Y)²). Parameters as in `blade`.
+
+    Examples
+    --------
+    >>> blade_points([[0.0, 0.5, 0.0], [1.0, 0.0, 0.5]], twist=0.0).tolist()
+    [[0.0, 20.0, 0.0], [100.0, 5.0, 6.0]]
+    """
+    X, Y, Z = np.asarray(box, dtype=np.float64).T
+    y = chord * (1 - taper * X) * Y
+    z = thickness * (1 - 0.5 * X) * (1 - 0.9 * (2 * Y) ** 2) * Z
+    cos, sin = np.cos(twist * X), np.sin(twist * X)
+    return np.column_stack([length * X, cos * y - sin * z + bend[0] * X**2, sin * y + cos * z + bend[1] * X**2])

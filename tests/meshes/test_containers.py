@@ -51,6 +51,14 @@ def test_any_field_comes_back_bit_by_bit(tmp_path_factory, values):
     assert open_meshes(path)[0] == mesh
 
 
+def test_notes_say_where_meshes_come_from(tmp_path):
+    """Texts by name, none by default."""
+    write_meshes(tmp_path / "a.h5", [surface()], notes={"problem": "plate", "made by": "σ"})
+    write_meshes(tmp_path / "b.h5", [surface()])
+    assert open_meshes(tmp_path / "a.h5").notes == {"problem": "plate", "made by": "σ"}
+    assert open_meshes(tmp_path / "b.h5").notes == {}
+
+
 def test_scalars_make_a_table_with_units(tmp_path):
     """Single numbers among the global data; NaN where a mesh has none."""
     one = Mesh(np.zeros((1, 2)), {}, global_data={"load": np.array(3.0), "tensor": np.eye(2)})
