@@ -6,6 +6,7 @@ and its global data are the scalars, those that are given and those that are pre
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -38,17 +39,22 @@ class Parameter:
     unit: str = "1"
     is_given: bool = True
 
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ProblemError(f"parameter {self.name!r} from {self.low} to {self.high}: expected finite low ≤ high.")
+
 
 class MeshProblem(ABC):
     """A family of parts, each with its own mesh, and the equation that is solved on it.
 
     Subclasses are frozen dataclasses of what stays the same in the family. ``usual_samples`` are the numbers of
-    training and test samples of an experiment.
+    training and test samples of an experiment, ``foreign_kinds`` what `foreign` can make.
     """
 
     name: ClassVar[str]
     dimension: ClassVar[int]
     usual_samples: ClassVar[tuple[int, int]] = (200, 100)
+    foreign_kinds: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -115,9 +121,45 @@ class MeshProblem(ABC):
         Meshes of one design and different seeds are different meshes of one shape.
         """
 
+    def foreign(self, kind: str, seed: int) -> Mesh:
+        """A part that is none of the family, for tests of what a learner says of the unknown; not solved yet.
+
+        Raises
+        ------
+        ProblemError
+            The family has no such kind.
+        """
+        self._require_foreign(kind)
+        raise NotImplementedError(f"{type(self).__name__}.foreign")
+
     @abstractmethod
     def solve(self, mesh: Mesh) -> Mesh:
         """The same mesh with the reference solution's fields and scalars."""
+
+    def given_scalars(self, mesh: Mesh) -> dict[str, float]:
+        """The scalars of a mesh that a learner is given, by name.
+
+        Raises
+        ------
+        ProblemError
+            One is missing, or not a finite number.
+        """
+        names = [p.name for p in self.parameters if p.is_given]
+        missing = [name for name in names if name not in mesh.global_data]
+        if missing:
+            raise ProblemError(
+                f"{self.name}: the mesh has no {', '.join(missing)} in its global data, which holds "
+                f"{', '.join(mesh.global_data) or 'nothing'}: give {', '.join(names)}."
+            )
+        bad = [name for name in names if mesh.global_data[name].size != 1 or not np.isfinite(mesh.global_data[name])]
+        if bad:
+            raise ProblemError(f"{self.name}: {bad[0]} = {mesh.global_data[bad[0]]}: expected one finite number.")
+        return {name: float(mesh.global_data[name].flat[0]) for name in names}
+
+    def _require_foreign(self, kind: str) -> None:
+        if kind not in self.foreign_kinds:
+            known = ", ".join(self.foreign_kinds) or "none"
+            raise ProblemError(f"{self.name}: foreign part {kind!r} is unknown: known are {known}.")
 
 
 def _power_of_two(count: int) -> int:

@@ -9,16 +9,31 @@ from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 
 from pde_benchmarks.errors import ConfigurationError
+from pde_benchmarks.mesh_problem import MeshProblem
 from pde_benchmarks.problem import Problem, RecordedProblem, decode_spec, encode_spec
 from solvers.errors import ScimlError
 
-__all__ = ["configure", "describe_problem", "find", "problem_types", "rebuild_problem"]
+__all__ = [
+    "configure",
+    "describe_problem",
+    "find",
+    "mesh_problem_types",
+    "problem_types",
+    "rebuild_mesh_problem",
+    "rebuild_problem",
+]
 
 
 @cache
 def problem_types() -> dict[str, type[Problem]]:
     """Installed problems by name (entry-point group ``pde_benchmarks.problems``)."""
     return {point.name: point.load() for point in entry_points(group="pde_benchmarks.problems")}
+
+
+@cache
+def mesh_problem_types() -> dict[str, type[MeshProblem]]:
+    """Installed problems on meshes of varying shape by name (entry-point group ``pde_benchmarks.mesh_problems``)."""
+    return {point.name: point.load() for point in entry_points(group="pde_benchmarks.mesh_problems")}
 
 
 def find(table: Mapping[str, Any], name: str, what: str) -> Any:
@@ -64,8 +79,8 @@ def configure(config_type: type, values: Mapping[str, Any]) -> Any:
         raise ConfigurationError(_misfit(config_type, values, error.errors())) from None
 
 
-def describe_problem(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON-ready values; `rebuild_problem` is the inverse.
+def describe_problem(problem: Problem | MeshProblem) -> dict[str, Any]:
+    """A problem as JSON-ready values; `rebuild_problem` or `rebuild_mesh_problem` is the inverse.
 
     Examples
     --------
@@ -98,6 +113,19 @@ def rebuild_problem(description: Mapping[str, Any]) -> Problem:
             description["source"], decode_spec(description["inputs"]), decode_spec(description["outputs"])
         )
     problem: Problem = configure(find(problem_types(), description["name"], "problem"), description.get("config", {}))
+    return problem
+
+
+def rebuild_mesh_problem(description: Mapping[str, Any]) -> MeshProblem:
+    """The problem on meshes of varying shape that `describe_problem` described.
+
+    Raises
+    ------
+    ConfigurationError
+        If no installed problem has its name, or the configuration does not fit it.
+    """
+    kind = find(mesh_problem_types(), description["name"], "problem on meshes")
+    problem: MeshProblem = configure(kind, description.get("config", {}))
     return problem
 
 

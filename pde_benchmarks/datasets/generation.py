@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +18,7 @@ from pde_benchmarks.datasets.container import (
     write_dataset,
 )
 from pde_benchmarks.datasets.dataset import Dataset
+from pde_benchmarks.datasets.parts import cache_directory, digest, open_parts, require_same, seed_of
 from pde_benchmarks.errors import DatasetError
 from pde_benchmarks.problem import Batch, Problem
 from pde_benchmarks.registry import describe_problem
@@ -72,10 +70,10 @@ def generate(
         raise DatasetError(f"{path}: {count} samples in chunks of {chunk}: both must be at least 1.")
     fingerprint = _fingerprint(problem, count, seed, chunk)
     if path.exists():
-        _require_same(path, str(read_attributes(path).get("fingerprint")), fingerprint)
+        require_same(path, str(read_attributes(path).get("fingerprint")), fingerprint)
         return read_dataset_file(path, problem=problem)
     parts = path.with_name(path.name + ".parts")
-    _open_parts(parts, fingerprint)
+    open_parts(parts, fingerprint)
     batches = []
     for start in range(0, count, chunk):
         batches.append(_load_or_make(parts, problem, seed, start // chunk, min(chunk, count - start)))
@@ -97,7 +95,7 @@ def cached(
     the package. A damaged file is generated again.
     """
     folder = Path(cache_dir) if cache_dir is not None else cache_directory()
-    key = _digest(describe_problem(problem), count, seed, package_version(), SCHEMA)[:12]
+    key = digest(describe_problem(problem), count, seed, package_version(), SCHEMA)[:12]
     path = folder / f"{problem.name}-{count}-seed{seed}-{key}.h5"
     if path.exists():
         try:
@@ -107,40 +105,13 @@ def cached(
     return generate(problem, count, seed, path, progress=progress)
 
 
-def cache_directory() -> Path:
-    """Where generated data is kept: ``$SCIML_CACHE``, or ``~/.cache/sciml``."""
-    return Path(os.environ.get("SCIML_CACHE") or "~/.cache/sciml").expanduser()
-
-
 def chunk_generator(seed: int, index: int) -> Generator:
     """The random generator of chunk ``index``: independent of every other chunk and of the order they are made in."""
-    digest = hashlib.sha256(f"sciml chunk {seed} {index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(seed_of("chunk", seed, index))
 
 
 def _fingerprint(problem: Problem, count: int, seed: int, chunk: int) -> str:
-    return _digest(describe_problem(problem), count, seed, chunk, SCHEMA)
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _require_same(place: Path, found: str, wanted: str) -> None:
-    if found != wanted:
-        raise DatasetError(
-            f"{place}: made by another problem, configuration, count, seed or chunk size: "
-            "remove it or choose another name."
-        )
-
-
-def _open_parts(parts: Path, fingerprint: str) -> None:
-    note = parts / "fingerprint"
-    if note.exists():
-        _require_same(parts, note.read_text(), fingerprint)
-        return
-    with replacing(note) as temporary:
-        temporary.write_text(fingerprint)
+    return digest(describe_problem(problem), count, seed, chunk, SCHEMA)
 
 
 def _load_or_make(parts: Path, problem: Problem, seed: int, index: int, count: int) -> tuple[Batch, Batch]:
