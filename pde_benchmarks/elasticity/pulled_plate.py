@@ -1,0 +1,115 @@
+"""A plate that stands on its bottom and is pulled at its top: supports, load, and what is read off the solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from meshes import Mesh
+from meshes.finite_elements import DirichletCondition, dofs_on, traction
+from pde_benchmarks.elasticity.load_path import Equilibrium, LoadPath
+from pde_benchmarks.elasticity.newton import LoadedBody
+from pde_benchmarks.elasticity.plane_strain import PlaneStrain
+from pde_benchmarks.elasticity.plasticity import ElastoPlastic
+from pde_benchmarks.elasticity.recovery import NAMES, RECOVERIES
+from pde_benchmarks.errors import ProblemError
+from solvers import Status
+
+__all__ = ["PlateSolution", "Recovery", "check_plate", "pull"]
+
+Array = NDArray[Any]
+#: Names of `RECOVERIES`.
+Recovery = Literal["averages", "followed"]
+
+#: Largest edge length at which a notch is still round.
+_COARSEST = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class PlateSolution:
+    """Equilibrium of a pulled plate.
+
+    Attributes
+    ----------
+    loaded
+        The plate with its supports and load.
+    equilibrium
+        What the solver found.
+    recovery
+        How stresses and plastic strains come to the vertices, one of `RECOVERIES`.
+    """
+
+    loaded: LoadedBody
+    equilibrium: Equilibrium
+    recovery: Recovery
+
+    def fields(self) -> dict[str, Array]:
+        """At the vertices ``(n,)``: u, v (mm), cumulated plastic strain p, stresses s11, s22, s12, vM (MPa)."""
+        found = self.equilibrium
+        u, v = found.displacement.reshape(-1, 2)[: len(self.loaded.body.mesh.points)].T
+        recovered = RECOVERIES[self.recovery](self.loaded, found)
+        return {"u": u, "v": v, **dict(zip(NAMES, recovered.T, strict=True))}
+
+    def scalars(self) -> dict[str, float]:
+        """Largest vM and p of all vertices, largest v and s22 of those at the top."""
+        return self._peaks(self.fields())
+
+    def on_mesh(self, fields: tuple[str, ...], scalars: tuple[str, ...]) -> Mesh:
+        """The mesh with these fields and scalars."""
+        mesh, values = self.loaded.body.mesh, self.fields()
+        peaks = self._peaks(values)
+        return replace(
+            mesh,
+            point_data={**mesh.point_data, **{name: values[name] for name in fields}},
+            global_data={**mesh.global_data, **{name: np.array(peaks[name]) for name in scalars}},
+        )
+
+    def _peaks(self, fields: dict[str, Array]) -> dict[str, float]:
+        top = self.loaded.body.mesh.node_set("top")
+        return {
+            "max_vM": float(fields["vM"].max()),
+            "max_p": float(fields["p"].max()),
+            "max_v": float(fields["v"][top].max()),
+            "max_s22": float(fields["s22"][top].max()),
+        }
+
+
+def pull(mesh: Mesh, material: ElastoPlastic, load: float, path: LoadPath, recovery: Recovery) -> PlateSolution:
+    """Pull a plate at its facet set "top" by a traction ``load`` (MPa) in y.
+
+    v = 0 on "bottom", and u = 0 at the node "corner_bottom_left".
+
+    Raises
+    ------
+    ProblemError
+        The solver does not reach the full load.
+    """
+    body = PlaneStrain(mesh)
+    space = body.space
+    supports = dofs_on(space, "bottom", component=1), dofs_on(space, "corner_bottom_left", component=0)
+    per_length = traction(space, "top")
+    pulls = torch.tensor([0.0, load], dtype=torch.float64).repeat(per_length.shape[1] // 2)
+    held = DirichletCondition(space, np.concatenate(supports))
+    loaded = LoadedBody(body, material, held, (per_length @ pulls).numpy())
+    found = path.follow(loaded)
+    if found.status != Status.CONVERGED:
+        raise ProblemError(
+            f"the plate carries {found.share:.1%} of a traction of {load:g} MPa, then Newton's method ends with "
+            f"{found.status.name} (relative residual {found.residuals[-1][-1]:.1e}): raise yield stress or hardening, "
+            "or lower the load."
+        )
+    return PlateSolution(loaded, found, recovery)
+
+
+def check_plate(name: str, size: float, poisson: float, recovery: str) -> None:
+    """Refuse constants of a plate that are out of range, as `ProblemError`."""
+    if not 0 < size <= _COARSEST:
+        raise ProblemError(f"{name} size {size}: expected an edge length in (0, {_COARSEST}] mm.")
+    if not -1 < poisson < 0.5:
+        raise ProblemError(f"{name} poisson {poisson}: expected −1 < ν < 1/2.")
+    if recovery not in RECOVERIES:
+        raise ProblemError(f"{name} recovery {recovery!r}: expected one of {', '.join(RECOVERIES)}.")
