@@ -10,14 +10,15 @@ from parts.poisson_methods import hand_tuned, prepared
 from parts.poisson_systems import systems
 from solvers.multigrid.aggregation_coefficients import CycleCoefficients, LevelCoefficients
 
-__all__ = ["TUNING_SEED", "found_by_search"]
+__all__ = ["SETTINGS", "TUNING_SEED", "found_by_search"]
 
 #: Neither that of the reported masks nor one of a training.
 TUNING_SEED = 55_000
 RELAXATION = (1.0, 1.1, 1.15, 1.2, 1.3)
-LINK = (0.35, 0.4, 0.45, 0.5, 0.6)
-MASS = (0.4, 0.5, 0.6, 0.8)
+LINK = (0.4, 0.45, 0.5, 0.6, 0.7)
+MASS = (0.4, 0.5, 0.6, 0.8, 1.0)
 TIGHT = 1e-8
+SETTINGS = tuple(itertools.product(RELAXATION, LINK, MASS))
 
 
 @cache
@@ -32,6 +33,6 @@ def found_by_search(n: int, count: int) -> CycleCoefficients:
 
     settings = [
         CycleCoefficients((LevelCoefficients(omega_red=omega, omega_black=omega, link=link, mass=mass),))
-        for omega, link, mass in itertools.product(RELAXATION, LINK, MASS)
+        for omega, link, mass in SETTINGS
     ]
     return min(settings, key=steps)
