@@ -127,10 +127,10 @@ class MeshProblem(ABC):
         Raises
         ------
         ProblemError
-            The family has no such kind.
+            The family has no such kind; by default it has none.
         """
-        self._require_foreign(kind)
-        raise NotImplementedError(f"{type(self).__name__}.foreign")
+        known = ", ".join(self.foreign_kinds) or "none"
+        raise ProblemError(f"{self.name}: foreign part {kind!r} is unknown: known are {known}.")
 
     @abstractmethod
     def solve(self, mesh: Mesh) -> Mesh:
@@ -155,11 +155,6 @@ class MeshProblem(ABC):
         if bad:
             raise ProblemError(f"{self.name}: {bad[0]} = {mesh.global_data[bad[0]]}: expected one finite number.")
         return {name: float(mesh.global_data[name].flat[0]) for name in names}
-
-    def _require_foreign(self, kind: str) -> None:
-        if kind not in self.foreign_kinds:
-            known = ", ".join(self.foreign_kinds) or "none"
-            raise ProblemError(f"{self.name}: foreign part {kind!r} is unknown: known are {known}.")
 
 
 def _power_of_two(count: int) -> int:

@@ -55,7 +55,7 @@ class PerforatedPlate(MeshProblem):
 
     size: float = 0.026
     poisson: float = 0.3
-    recovery: Recovery = "averages"
+    recovery: Recovery = "followed"
     name: ClassVar[str] = "plate-hole"
     dimension: ClassVar[int] = 2
 

@@ -67,7 +67,7 @@ class NotchedPlate(MeshProblem):
 
     size: float = 0.026
     poisson: float = 0.3
-    recovery: Recovery = "averages"
+    recovery: Recovery = "followed"
     name: ClassVar[str] = "plate"
     dimension: ClassVar[int] = 2
     foreign_kinds: ClassVar[tuple[str, ...]] = ("ellipsoid", "wedge")
@@ -123,7 +123,8 @@ class NotchedPlate(MeshProblem):
 
         "ellipsoid": slender notches, r = 0.2 and a = 2.6; "wedge": V-shaped notches, r = 0.4 and a = 0.9; yc = 0.
         """
-        self._require_foreign(kind)
+        if kind not in self.foreign_kinds:
+            return super().foreign(kind, seed)
         r, a = (0.2, 2.6) if kind == "ellipsoid" else (0.4, 0.9)
         shape = EllipticNotch if kind == "ellipsoid" else WedgeNotch
         notches: list[Notch] = [shape(side, at=0.0, depth=a * r, half_width=r) for side in ("left", "right")]

@@ -1,0 +1,99 @@
+"""Seconds of training by stage and of one prediction at ten thousand nodes, and the regression beside scikit-learn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import overload
+
+import numpy as np
+import torch
+
+from meshes import Mesh
+from parts import mmgp_gaussian_processes
+from parts.record import at_most
+from parts.training_script import Session
+from pde_benchmarks.elasticity import ElasticNotchedPlate
+from sciml.learners.mmgp import MMGP
+
+__all__ = ["regression", "times"]
+
+#: Edge length at the notches: about ten thousand nodes.
+FINE, COARSE = 0.0085, 0.1
+
+
+def times(session: Session) -> None:
+    """Five hundred meshes: a few real ones, bent, with fields in closed form, so that no solver is waited for."""
+    torch.set_num_threads(1)
+    count, distinct = (16, 4) if session.scale.small else (500, 10)
+    problem = ElasticNotchedPlate(size=COARSE if session.scale.small else FINE)
+    bases = [problem.part(design, seed) for seed, design in enumerate(problem.designs(distinct, 0))]
+    family = Bent(bases, count)
+    landmarks = problem.landmarks
+    began = time.perf_counter()
+    learner = MMGP.from_meshes(family, ("w", "s"), ("load",), (), landmarks)
+    total = time.perf_counter() - began
+    assert learner.report is not None
+    nodes = int(np.mean([len(mesh.points) for mesh in bases]))
+    rows = [[stage, seconds] for stage, seconds in learner.report.seconds.items()]
+    caption = (
+        f"Training on {count} meshes of {nodes} nodes on average, two fields, one thread: {distinct} notched plates, "
+        "bent smoothly in different ways, with fields in closed form."
+    )
+    session.record.table("training_stages", ["stage", "seconds"], [*rows, ["all", total]], caption)
+    session.record.figure("train_500_meshes_10k_nodes.seconds", total, unit="s", note=caption)
+    seconds, sizes = [], []
+    for number in range(count, count + 5):
+        mesh = family.bent(number)
+        began = time.perf_counter()
+        learner.predict([mesh])
+        seconds.append(time.perf_counter() - began)
+        sizes.append(len(mesh.points))
+    session.record.figure(
+        "predict_one_mesh_10k_nodes.seconds",
+        seconds,
+        timed=True,
+        unit="s",
+        bar=at_most(1),
+        note=f"{min(sizes)} to {max(sizes)} nodes, morphing included, median {median(seconds):.2f} s, one thread",
+    )
+
+
+def regression(session: Session) -> None:
+    """The Gaussian processes beside a loop of scikit-learn's."""
+    mmgp_gaussian_processes.measure(session.record, session.scale.small)
+
+
+class Bent(Sequence[Mesh]):
+    """Meshes bent by smooth maps, each with a load and two smooth fields of place, shape and load."""
+
+    def __init__(self, bases: Sequence[Mesh], count: int) -> None:
+        self.bases, self.count = bases, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, index: int) -> Mesh: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Mesh]: ...
+
+    def __getitem__(self, index: int | slice) -> Mesh | list[Mesh]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return self.bent(index % self.count)
+
+    def bent(self, number: int) -> Mesh:
+        """The mesh of a number."""
+        base, rng = self.bases[number % len(self.bases)], np.random.default_rng(number)
+        a, b, load = rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1), rng.uniform(1, 2)
+        x, y = base.points.T
+        points = np.stack([x * (1 + a * np.sin(y)), y * (1 + b * np.cos(x))], axis=1)
+        x, y = points.T
+        fields = {"w": load * (x**2 + a * y), "s": load * np.sin(2 * x + b) * np.cos(y)}
+        return replace(base, points=points, point_data=fields, global_data={"load": np.array(load)})
