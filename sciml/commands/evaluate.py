@@ -16,18 +16,28 @@ EXPLAINED = {"left_out": "left_out (samples that are zero: no relative error)"}
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="run directory")],
-    data: Annotated[list[Path] | None, typer.Option(help="file of pairs; repeatable; the run's own if none")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="file of pairs or folder of meshes; repeatable; the run's own if none")
+    ] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the files")] = None,
     output_name: Annotated[str | None, typer.Option(help="name of the output array in the files")] = None,
     alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
+    scalars: Annotated[Path | None, typer.Option(help="of meshes: CSV file of scalars, one row a file")] = None,
 ) -> None:
     """Measure a trained learner on test data, and print a table of its errors."""
     from sciml.commands.console import Terminal, show, table
+    from sciml.commands.evaluate_on_meshes import evaluate_on_meshes
     from sciml.errors import ConfigurationError, about
     from sciml.experiments import read_tests, reopen
+    from sciml.mesh_learner import is_mesh_learner
     from sciml.runs import Run
 
     about_files = {"--input-name": input_name, "--output-name": output_name, "--alignment": alignment}
+    if is_mesh_learner(run):
+        evaluate_on_meshes(run, data or [], scalars, about_files)
+        return
+    if scalars is not None:
+        raise ConfigurationError(f"--scalars {scalars}: {run} is of fields on grids; leave it out.")
     for option, value in about_files.items():
         if value is not None and not data:
             raise ConfigurationError(f"{option} applies to files: give --data, or leave it out.")

@@ -14,18 +14,23 @@ def list_installed(
     what: Annotated[Literal["learners", "problems", "all"], typer.Argument(help="learners, problems, or all")] = "all",
 ) -> None:
     """Show the installed learners and problems, with the keys of --set and their defaults."""
-    from pde_benchmarks.registry import problem_types
+    from pde_benchmarks.registry import mesh_problem_types, problem_types
     from sciml.commands.console import table
     from sciml.learner import learner_types
+    from sciml.mesh_learner import mesh_learner_types
 
     if what in ("learners", "all"):
         rows = [
             [name, "\nnot installed: ".join(filter(None, (_summary(kind), kind.missing()))), _keys(kind.config_type)]
             for name, kind in sorted(learner_types().items())
         ]
+        rows += [[name, _summary(kind), _keys(kind.config_type)] for name, kind in sorted(mesh_learner_types().items())]
         table("learners", ("name", "what it is", "--set"), rows)
     if what in ("problems", "all"):
-        rows = [[name, _summary(kind), _keys(kind)] for name, kind in sorted(problem_types().items())]
+        rows = [
+            [name, _summary(kind), _keys(kind)]
+            for name, kind in sorted({**problem_types(), **mesh_problem_types()}.items())
+        ]
         table("problems", ("name", "what it is", "--problem-set"), rows)
 
 

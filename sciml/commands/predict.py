@@ -20,10 +20,14 @@ __all__ = ["predict"]
 
 def predict(
     run: Annotated[Path, typer.Argument(help="run directory")],
-    input_file: Annotated[Path, typer.Option("--input", help="file of input fields")],
+    input_file: Annotated[Path, typer.Option("--input", help="file of input fields, or a mesh")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="file to write: .npz, .npy, .h5, .pt or .mat; the input's if no ending"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="file to write: .npz, .npy, .h5, .pt or .mat; of a mesh .vtu, …; the input's if no ending",
+        ),
     ],
     certify: Annotated[
         float | None, typer.Option(help="polish the prediction to this relative residual, e.g. 1e-8")
@@ -34,6 +38,9 @@ def predict(
     ] = False,
     lower: Annotated[float | None, typer.Option(help="with --enforce: least value of the output, e.g. 0")] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the file")] = None,
+    scalars: Annotated[
+        str | None, typer.Option(help="of a mesh: its given scalars, e.g. 'pressure=40,E=2e5', or a CSV file")
+    ] = None,
     alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
 ) -> None:
     """Predict the outputs of every input field in a file.
@@ -47,13 +54,21 @@ def predict(
     from pde_benchmarks.datasets import read_inputs, summary
     from sciml.commands.console import Terminal, show
     from sciml.commands.output_files import check_output
+    from sciml.commands.predict_on_meshes import predict_on_meshes
     from sciml.errors import ConfigurationError, about
     from sciml.experiments import fields_of
     from sciml.files import ARRAY_FORMATS, write_arrays
     from sciml.learners.grid_learner import GridLearner
+    from sciml.mesh_learner import is_mesh_learner
     from sciml.report import counted
     from sciml.runs import Run
 
+    if is_mesh_learner(run):
+        options = {"certify": certify, "enforce": enforce, "lower": lower, "input-name": input_name}
+        predict_on_meshes(run, input_file, output, scalars, {**options, "alignment": alignment})
+        return
+    if scalars is not None:
+        raise ConfigurationError(f"--scalars {scalars}: this run is of fields on grids; leave it out.")
     if not output.suffix:
         output = output.with_name(output.name + input_file.suffix)
     if output.suffix not in ARRAY_FORMATS:

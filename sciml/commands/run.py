@@ -59,19 +59,37 @@ def run(
         Path | None, typer.Option("--output", "-o", help="run directory; runs/PROBLEM-LEARNER-seedS if not given")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of an experiment, or a run's config.yaml")] = None,
-    data: Annotated[Path | None, typer.Option(help="file of recorded pairs to train on, instead of a problem")] = None,
-    test_data: Annotated[list[Path] | None, typer.Option(help="file of pairs to test on; repeatable")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="file of recorded pairs, or folder of meshes, to train on instead of a problem")
+    ] = None,
+    test_data: Annotated[
+        list[Path] | None, typer.Option(help="file of pairs to test on, repeatable; or a folder of meshes")
+    ] = None,
     input_name: Annotated[str | None, typer.Option(help="name of the input array in the files")] = None,
     output_name: Annotated[str | None, typer.Option(help="name of the output array in the files")] = None,
     alignment: Annotated[Alignment | None, typer.Option(help="where the grid points lie")] = None,
+    fields: Annotated[
+        Settings, typer.Option("--field", help="meshes by --data: point field to predict; repeatable")
+    ] = None,
+    scalars: Annotated[Path | None, typer.Option(help="meshes by --data: CSV file of scalars, one row a file")] = None,
+    given_scalars: Annotated[
+        str | None,
+        typer.Option(help="scalars that are given, comma-separated", show_default="all others in the CSV file"),
+    ] = None,
+    predict_scalars: Annotated[str | None, typer.Option(help="scalars that are predicted, comma-separated")] = None,
+    landmarks: Annotated[
+        str | None, typer.Option(help="node sets of one boundary node each in every mesh, in order, comma-separated")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="meshes that are generated at a time")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace what an earlier run left in the directory")] = False,
 ) -> None:
-    """Train a learner on a problem (or on files by --data), measure it beside baselines, and write a report.
+    """Train a learner on a problem (or on files by --data), measure it, beside baselines on grids, and write a report.
 
     An unfinished run in the same directory goes on by itself. Started by torchrun, all processes train, and the first
     one does the rest.
     """
     from sciml.commands.console import Terminal, show, table
+    from sciml.commands.run_on_meshes import concerns_meshes, run_on_meshes
     from sciml.commands.values import names, seconds
     from sciml.commands.values import settings as parsed
     from sciml.experiments import (
@@ -109,6 +127,18 @@ def run(
         "output_name": output_name,
         "alignment": alignment,
     }
+    of_meshes = {
+        "fields": fields,
+        "scalars": None if scalars is None else str(scalars),
+        "inputs": names(given_scalars),
+        "outputs": names(predict_scalars),
+        "landmarks": names(landmarks),
+        "workers": workers,
+    }
+    values = {**_from_file(config), **{key: value for key, value in (given | of_meshes).items() if value is not None}}
+    if concerns_meshes(values):
+        run_on_meshes(values, output, overwrite)
+        return
     watcher = Terminal() if first_process() else Silent()
     if budget is not None and steps is not None:
         watcher.say("--steps decides; --budget is not used.")
