@@ -86,6 +86,19 @@ class MeshProblem(ABC):
         """Node sets of one boundary node each that every mesh of the family has, in their order on the boundary."""
         return ()
 
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        """Products and quotients of given scalars that alone count, by dimensional analysis, such as "P/R0"; or none.
+
+        They go with `scales`: with fields in these units, samples of equal shape and ratios have equal solutions.
+        """
+        return ()
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """Name of a field or scalar that is predicted to its unit in given scalars, such as "R0/E"."""
+        return {}
+
     def is_admissible(self, designs: Array) -> Array:
         """Which rows of designs ``(n, k)`` belong to the family, ``(n,)`` bool; by default all."""
         return np.ones(len(designs), dtype=bool)

@@ -52,8 +52,11 @@ OWED = {
         "two_processes_over_one.training_step_time",
     ],
     "poisson": [
-        "learned_over_textbook_mgcg.condition_number.32cubed",
-        "worst_right_hand_side_over_textbook_mgcg.iterations",
+        "learned_over_textbook_mgcg.iterations.64cubed", "learned_over_tuned_mgcg.iterations.64cubed",
+        "learned_growth.iterations.32_to_128cubed", "learned_over_textbook_mgcg.condition_number.32cubed",
+        "learned_over_best_classical.time.64cubed", "learned_over_best_classical.time.128cubed",
+        "worst_right_hand_side_over_textbook_mgcg.iterations", "dcdm_over_cg.iterations.training_size",
+        "dcdm_window32_over_iccg.iterations.training_size", "smoke_200_steps.max_divergence_over_tolerance",
     ],
 }  # fmt: skip
 

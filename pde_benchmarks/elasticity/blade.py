@@ -92,6 +92,16 @@ class TwistedBlade(MeshProblem):
         """The eight corners."""
         return tuple(" ".join(corner) for corner in product(_ENDS, _EDGES, _SIDES))
 
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        return ("pressure/speed/speed",)
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """The equation is linear in its loads, of which the centrifugal one is never zero."""
+        displacements = dict.fromkeys(("u", "v", "w", "tip_displacement"), "speed*speed/young")
+        return {**displacements, **dict.fromkeys(("vM", "max_vM"), "speed*speed")}
+
     def part(self, design: Array, seed: int) -> Mesh:
         values = dict(zip((p.name for p in self.parameters), np.asarray(design, dtype=float).tolist(), strict=True))
         generator = np.random.default_rng(seed)

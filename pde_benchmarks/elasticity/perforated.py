@@ -13,7 +13,7 @@ from meshes.generate import circle
 from pde_benchmarks.elasticity.load_path import LoadPath
 from pde_benchmarks.elasticity.plasticity import ElastoPlastic
 from pde_benchmarks.elasticity.plate_mesh import CORNERS, perforated_plate
-from pde_benchmarks.elasticity.pulled_plate import PlateSolution, Recovery, check_plate, pull
+from pde_benchmarks.elasticity.pulled_plate import PlateSolution, Recovery, check_plate, pull, stress_and_strain_units
 from pde_benchmarks.mesh_problem import MeshProblem, Parameter
 from pde_benchmarks.problem import FieldSpec, Meshes, Scalars
 
@@ -89,6 +89,11 @@ class PerforatedPlate(MeshProblem):
     def landmarks(self) -> tuple[str, ...]:
         """The corners, counterclockwise from the bottom left."""
         return tuple(CORNERS)
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """The equation is linear in the traction."""
+        return stress_and_strain_units(self.fields + self.scalars, "P", "P/E")
 
     def part(self, design: Array, seed: int) -> Mesh:
         """The mesh of one design, with the facet and node set "hole"; density, nodes and numbers by the seed."""

@@ -13,7 +13,7 @@ from meshes.generate import EllipticNotch, WedgeNotch
 from pde_benchmarks.elasticity.load_path import LoadPath
 from pde_benchmarks.elasticity.plasticity import ElastoPlastic
 from pde_benchmarks.elasticity.plate_mesh import CORNERS, NOTCH_ENDS, Notch, notched_plate
-from pde_benchmarks.elasticity.pulled_plate import PlateSolution, Recovery, check_plate, pull
+from pde_benchmarks.elasticity.pulled_plate import PlateSolution, Recovery, check_plate, pull, stress_and_strain_units
 from pde_benchmarks.mesh_problem import MeshProblem, Parameter
 from pde_benchmarks.problem import FieldSpec, Meshes, Scalars
 
@@ -107,6 +107,15 @@ class NotchedPlate(MeshProblem):
         left, right, top_right, top_left = CORNERS
         return (left, right, *list(NOTCH_ENDS)[:2], top_right, top_left, *list(NOTCH_ENDS)[2:])
 
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        return ("P/R0", "H/E")
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """Stresses in units of the yield stress, strains in those of the strain at yield."""
+        return stress_and_strain_units(self.fields + self.scalars, "R0", "R0/E")
+
     def is_admissible(self, designs: Array) -> Array:
         """Whether the mean stress on the smallest cross-section is at most the yield stress."""
         r, _, a, load, _, yield_stress, _ = designs.T
@@ -187,6 +196,15 @@ class ElasticNotchedPlate(NotchedPlate):
     def outputs(self) -> tuple[FieldSpec, ...]:
         """Displacements, stresses; their peaks."""
         return tuple(spec for spec in super().outputs if spec.name not in ("p", "max_p"))
+
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """The equation is linear in the traction."""
+        return stress_and_strain_units(self.fields + self.scalars, "P", "P/E")
 
     def is_admissible(self, designs: Array) -> Array:
         """All."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from pde_benchmarks.elasticity.recovery import NAMES, RECOVERIES
 from pde_benchmarks.errors import ProblemError
 from solvers import Status
 
-__all__ = ["PlateSolution", "Recovery", "check_plate", "pull"]
+__all__ = ["PlateSolution", "Recovery", "check_plate", "pull", "stress_and_strain_units"]
 
 Array = NDArray[Any]
 #: Names of `RECOVERIES`.
@@ -113,3 +114,14 @@ def check_plate(name: str, size: float, poisson: float, recovery: str) -> None:
         raise ProblemError(f"{name} poisson {poisson}: expected −1 < ν < 1/2.")
     if recovery not in RECOVERIES:
         raise ProblemError(f"{name} recovery {recovery!r}: expected one of {', '.join(RECOVERIES)}.")
+
+
+def stress_and_strain_units(names: Sequence[str], stress: str, strain: str) -> dict[str, str]:
+    """The unit of each output of a plate of fixed size: displacements and plastic strains go with strains.
+
+    Examples
+    --------
+    >>> stress_and_strain_units(("u", "s11", "max_p"), "R0", "R0/E")
+    {'u': 'R0/E', 's11': 'R0', 'max_p': 'R0/E'}
+    """
+    return {name: strain if name.removeprefix("max_") in ("u", "v", "p") else stress for name in names}

@@ -10,7 +10,7 @@ import numpy as np
 
 from meshes import Mesh
 from parts.mmgp_cases import CASES, MeshCase, pool, split
-from parts.mmgp_contenders import RELEASE, left_out_error, nearest, settings, trained
+from parts.mmgp_contenders import left_out_error, nearest, release, settings, trained
 from parts.record import at_least, at_most
 from parts.training_script import Session
 from sciml.learners.mmgp import MMGP, MeshPrediction, MMGPConfig
@@ -44,7 +44,7 @@ def learning(session: Session) -> None:
             if case.problem.foreign_kinds:
                 foreign.append(_foreign(session, case, learner, predictions))
             if case.problem.dimension == 2 and case.name.startswith("plate"):
-                plain = trained(case.problem, RELEASE, train, seed)
+                plain = trained(case.problem, release(case.problem), train, seed)
                 found[RELEASE_ROW].append(plain.evaluate(test))
         _tables(session, case, found, floors, chosen)
         _figures(session, case, found[OURS], foreign)
@@ -88,7 +88,7 @@ def _setting(session: Session, case: MeshCase, train: Sequence[Mesh]) -> tuple[s
     """The setting with the smallest left-out error within the training samples."""
     if session.scale.small:
         return "default", MMGPConfig()
-    tried = settings(case.similarity)
+    tried = settings(case.problem)
     errors = {
         name: left_out_error(trained(case.problem, config, train, session.scale.seeds[0]), case.unscored)
         for name, config in tried.items()

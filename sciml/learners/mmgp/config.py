@@ -45,7 +45,8 @@ class MMGPConfig:
         largest value in some sample is more than four times the usual one.
     ratios, scales
         Products and quotients of given scalars: what the regression is given in their place, and units in which
-        fields and scalars are predicted (`sciml.learners.mmgp.similarity.Similarity`).
+        fields and scalars are predicted (`sciml.learners.mmgp.similarity.Similarity`). With neither, those of the
+        problem, if it has any.
     gaussian_processes
         How the regression is fitted.
 

@@ -114,7 +114,7 @@ class MMGP:
 
     @classmethod
     def from_problem(cls, problem: MeshProblem, config: MMGPConfig | None = None, seed: int = 0) -> Self:
-        """An untrained learner of a problem's fields and scalars.
+        """An untrained learner of a problem's fields and scalars, with its ratios and scales if none are set.
 
         Raises
         ------
@@ -127,7 +127,10 @@ class MMGP:
         family = PartFamily(
             problem.fields, tuple(spec.name for spec in problem.inputs), problem.scalars, problem.landmarks
         )
-        return cls(family, config, seed, problem=problem)
+        settings = config or MMGPConfig()
+        if not settings.ratios and not settings.scales:
+            settings = dataclasses.replace(settings, ratios=problem.ratios, scales=problem.scales)
+        return cls(family, settings, seed, problem=problem)
 
     @classmethod
     def from_meshes(
