@@ -13,7 +13,7 @@ from parts.mmgp_cases import CASES, MeshCase, pool, split
 from parts.mmgp_contenders import left_out_error, nearest, release, settings, trained
 from parts.record import at_least, at_most
 from parts.training_script import Session
-from sciml.learners.mmgp import MMGP, MeshPrediction, MMGPConfig
+from sciml.learners.mmgp import MMGP, MeshPrediction, MMGPConfig, PartFamily
 from sciml.learners.mmgp.evaluation import errors_of
 
 __all__ = ["OURS", "graph_rows", "learning"]
@@ -60,9 +60,14 @@ def graph_rows(session: Session) -> None:
         if case.name not in (session.cases or ("plate", "aerofoil")):
             continue
         train, test = split(session, case, pool(session, case), session.scale.seeds[0])
-        learner = MMGP.from_problem(case.problem, seed=session.scale.seeds[0])
+        family = PartFamily(
+            tuple(name for name in case.problem.fields if name not in case.unscored),
+            tuple(spec.name for spec in case.problem.inputs),
+            (),
+            case.problem.landmarks,
+        )
         seconds = 3.0 if session.scale.small else session.published_budget
-        predicted = graph_network(train, test, learner.family, seconds, session.scale.seeds[0], case.problem.dimension)
+        predicted = graph_network(train, test, family, seconds, session.scale.seeds[0], case.problem.dimension)
         _, config = _setting(session, case, train)
         ours = trained(case.problem, config, train, session.scale.seeds[0]).evaluate(test)
         fields = [name for name in case.problem.fields if name not in case.unscored]
