@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,8 +204,14 @@ def _is_plane(mesh: Mesh) -> bool:
 
 
 def _silence_vtk() -> None:
-    """Without a screen VTK looks for one, says so on standard error, and then renders in memory."""
+    """Without a screen VTK looks for one, says so on standard error, and then renders in memory.
+
+    Rendering in memory loads an LLVM of its own, and Triton with its LLVM crashes the process if it is loaded after
+    that, as torch's optimizers do: so it is loaded before.
+    """
     from vtkmodules.vtkCommonCore import vtkLogger
 
+    with suppress(ImportError):
+        import_module("triton")
     logger: Any = vtkLogger
     logger.SetStderrVerbosity(logger.VERBOSITY_OFF)

@@ -5,7 +5,7 @@
     config.yaml          the experiment: enough to repeat it, with versions and hardware
     learner.json         the learner's configuration and problem
     weights.safetensors  what it learned
-    history.csv          the course of its training
+    history.csv          the course of its training; of learners on meshes training.txt, and reference.h5 beside it
     metrics.json         errors, seconds, parameters
     figures/*.png
     report.html          written last: a run that has it is finished
@@ -37,7 +37,16 @@ if TYPE_CHECKING:
 __all__ = ["Run", "difference", "hardware", "read_yaml", "require_known_schema", "versions"]
 
 SCHEMA = 1
-_FILES = ("config.yaml", "metrics.json", "history.csv", "weights.safetensors", "learner.json", "report.html")
+_FILES = (
+    "config.yaml",
+    "metrics.json",
+    "history.csv",
+    "training.txt",
+    "weights.safetensors",
+    "reference.h5",
+    "learner.json",
+    "report.html",
+)
 _RECORDED_VERSIONS = (
     "sciml-pde",
     "torch",
@@ -45,6 +54,7 @@ _RECORDED_VERSIONS = (
     "scipy",
     "numba",
     "accelerate",
+    "gpytorch",
     "neuraloperator",
     "pyamg",
     "torch-sla",

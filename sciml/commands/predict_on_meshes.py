@@ -33,7 +33,7 @@ def predict_on_meshes(
     from sciml.errors import ConfigurationError, about
     from sciml.mesh_learner import load_mesh_learner
 
-    unfit = [name for name, value in others.items() if value not in (None, False)]
+    unfit = [name for name, value in others.items() if value is not None and value is not False]
     if unfit:
         raise ConfigurationError(f"--{unfit[0]} has no meaning for meshes: leave it out.")
     output = output if output.suffix else output.with_name(output.name + input_file.suffix)

@@ -39,10 +39,12 @@ def recorded_meshes(
             advance(number / (1 + len(tests)), counted(len(folder), "sample"))
             folder.check()
     family = PartFamily(train.fields, train.input_scalars, train.output_scalars, tuple(experiment.landmarks))
+    fields, given, predicted = (
+        ", ".join(names) or "none" for names in (train.fields, train.input_scalars, train.output_scalars)
+    )
     found = (
-        f"{experiment.data}: {counted(len(train), 'sample')} to learn from; fields {', '.join(train.fields) or 'none'}; "
-        f"scalars given: {', '.join(train.input_scalars) or 'none'}; predicted: "
-        f"{', '.join(train.output_scalars) or 'none'}.",
+        f"{experiment.data}: {counted(len(train), 'sample')} to learn from; fields {fields}; scalars given: {given}; "
+        f"predicted: {predicted}.",
         *(f"test set {name}: {counted(len(test), 'sample')}." for name, test in tests.items()),
         *_unused(train),
     )

@@ -68,7 +68,7 @@ def _fitting(mesh: Mesh) -> str:
         return "faces"
     if list(mesh.blocks()) == ["triangle"] and len(surface(mesh).loops) == 1:
         return "disc"
-    return "harmonic"
+    return "radial-basis"
 
 
 def encode_morphing(morphing: Morphing) -> dict[str, Any]:
