@@ -11,6 +11,7 @@ from gaussian_process_cases import CONFIG, seeded
 from sciml.errors import LearnerError
 from sciml.learners.mmgp.gaussian_processes import (
     Asinh,
+    BoundedAsinh,
     GaussianPrediction,
     Identity,
     Logarithm,
@@ -24,7 +25,7 @@ from sciml.learners.mmgp.gaussian_processes import (
 from sciml.learners.mmgp.gaussian_processes.transform_choice import candidate_transforms, leave_one_out_log_density
 
 POWERS = [YeoJohnson(p, 0.7) for p in (0.0, 0.4, 1.0, 1.5, 2.0)]
-TRANSFORMS = [Identity(), Asinh(0.2), Asinh(30.0), Logarithm(), *POWERS]
+TRANSFORMS = [Identity(), Asinh(0.2), Asinh(30.0), Logarithm(), BoundedAsinh(0.2, 1e9), *POWERS]
 
 
 def values(transform):
@@ -148,3 +149,12 @@ def test_tensors_carry_transforms():
 def test_parameters_out_of_range_are_refused(act, message):
     with pytest.raises(LearnerError, match=message):
         act()
+
+
+def test_a_bounded_map_keeps_moments_within_the_bound():
+    """|E[w]| ≤ bound and Var[w] ≤ bound², however uncertain z is."""
+    latent = GaussianPrediction(torch.tensor([[8.0]]).double(), torch.tensor([[16.0]]).double())
+    found = original_moments(BoundedAsinh(1.0, 50.0), latent)
+    assert found.mean.abs() <= 50
+    assert 0 < found.variance <= 2500
+    assert original_moments(Asinh(1.0), latent).mean > 1e5

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciml.learners.mmgp.gaussian_processes import Asinh, Identity, Transform
+from sciml.learners.mmgp.gaussian_processes import BoundedAsinh, Identity, Transform
 
 __all__ = ["Variant", "best_variants", "variants_of"]
 
 #: Of the sizes of values that are not zero: the scales that asinh is tried with.
 _SCALES = (0.5, 0.9)
+#: Predictions on another scale end at so many times the largest value seen.
+_BEYOND = 3.0
 #: A map replaces the identity if it saves so large a share of the squared error.
 _GAIN = 0.05
 
@@ -37,8 +39,8 @@ def variants_of(fields: tuple[str, ...], tried: Mapping[str, Tensor]) -> dict[st
     Examples
     --------
     >>> found = variants_of(("u", "p"), {"p": torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)})
-    >>> [(key, variant.transform) for key, variant in found.items()]
-    [('u', Identity()), ('p', Identity()), ('p|1', Asinh(scale=2.0)), ('p|2', Asinh(scale=2.8))]
+    >>> found["u"].transform, found["p|1"].transform, list(found)
+    (Identity(), BoundedAsinh(scale=2.0, bound=9.0), ['u', 'p', 'p|1', 'p|2'])
     """
     found = {}
     for name in fields:
@@ -46,7 +48,9 @@ def variants_of(fields: tuple[str, ...], tried: Mapping[str, Tensor]) -> dict[st
         sizes = tried[name].abs()[tried[name] != 0] if name in tried else torch.empty(0)
         if len(sizes):
             scales = torch.quantile(sizes, torch.tensor(_SCALES, dtype=sizes.dtype)).tolist()
-            found.update({f"{name}|{i}": Variant(name, Asinh(scale)) for i, scale in enumerate(scales, start=1)})
+            bound = _BEYOND * float(sizes.max())
+            maps = [BoundedAsinh(scale, bound) for scale in scales]
+            found |= {f"{name}|{i}": Variant(name, one) for i, one in enumerate(maps, start=1)}
     return found
 
 
@@ -55,7 +59,7 @@ def best_variants(variants: Mapping[str, Variant], errors: Mapping[str, float]) 
 
     Examples
     --------
-    >>> found = {"p": Variant("p", Identity()), "p|1": Variant("p", Asinh(2.0))}
+    >>> found = {"p": Variant("p", Identity()), "p|1": Variant("p", BoundedAsinh(2.0, 9.0))}
     >>> best_variants(found, {"p": 1.0, "p|1": 0.5}), best_variants(found, {"p": 1.0, "p|1": 0.99})
     ({'p': 'p|1'}, {'p': 'p'})
     """

@@ -10,6 +10,7 @@ from sciml.learners.mmgp.gaussian_processes.posterior import GaussianPrediction,
 from sciml.learners.mmgp.gaussian_processes.transform_choice import TransformChoice, choose_transforms
 from sciml.learners.mmgp.gaussian_processes.transforms import (
     Asinh,
+    BoundedAsinh,
     Identity,
     Logarithm,
     Transform,
@@ -22,6 +23,7 @@ from sciml.learners.mmgp.gaussian_processes.transforms import (
 
 __all__ = [
     "Asinh",
+    "BoundedAsinh",
     "GaussianPrediction",
     "GaussianProcessConfig",
     "GaussianProcesses",

@@ -15,6 +15,7 @@ from sciml.learners.mmgp.gaussian_processes.posterior import GaussianPrediction
 __all__ = [
     "TRANSFORMS",
     "Asinh",
+    "BoundedAsinh",
     "Identity",
     "Logarithm",
     "Transform",
@@ -150,7 +151,36 @@ class YeoJohnson:
         return torch.where(values >= 0, above, 2 - above)
 
 
-TRANSFORMS: tuple[type[Transform], ...] = (Identity, Asinh, Logarithm, YeoJohnson)
+@dataclass(frozen=True)
+class BoundedAsinh:
+    """`Asinh` whose inverse stops at ±bound: without, the mean of sinh of a normal variable knows no measure.
+
+    Examples
+    --------
+    >>> BoundedAsinh(1.0, 20.0).inverse(torch.tensor([2.0, 5.0, -9.0]))
+    tensor([  3.6269,  20.0000, -20.0000])
+    """
+
+    scale: float
+    bound: float
+
+    def __post_init__(self) -> None:
+        _require_positive_scale(self.scale)
+        if not self.bound > 0:
+            raise LearnerError(f"bound = {self.bound}: a positive number is expected.")
+
+    def forward(self, w: Tensor) -> Tensor:
+        return Asinh(self.scale).forward(w)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        end = math.asinh(self.bound / self.scale)
+        return Asinh(self.scale).inverse(z.clamp(-end, end))
+
+    def log_slope(self, w: Tensor) -> Tensor:
+        return Asinh(self.scale).log_slope(w)
+
+
+TRANSFORMS: tuple[type[Transform], ...] = (Identity, Asinh, Logarithm, YeoJohnson, BoundedAsinh)
 """In the order of their numbers in files: add at the end."""
 
 
