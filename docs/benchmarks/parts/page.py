@@ -51,4 +51,4 @@ def figures_table(figures: Mapping[str, Any]) -> str:
 def _text(cell: Any) -> str:
     if isinstance(cell, float):
         return f"{cell:.3g}"
-    return "" if cell is None else str(cell)
+    return "" if cell is None else str(cell).replace("|", "\\|")
