@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -73,3 +75,14 @@ def test_what_cannot_be_drawn_is_named():
         mesh_picture(square([0.0, 1, 2, 3]), "w")
     with pytest.raises(MeshError, match="no cells that could be drawn"):
         mesh_scene(Mesh([[0.0, 0.0]], {}))
+
+
+def test_torch_can_load_its_compiler_after_a_picture():
+    """Both bring an LLVM of their own, and one order of loading them would end the process."""
+    pytest.importorskip("triton")
+    code = (
+        "from meshes import Mesh; from sciml.mesh_pictures import mesh_picture\n"
+        "mesh_picture(Mesh([[0, 0], [1, 0], [0, 1]], {'triangle': [[0, 1, 2]]}))\nimport triton"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
