@@ -16,12 +16,21 @@ from sciml.errors import LearnerError
 from sciml.learner import load
 from sciml.learners.conjugate_directions import default_scalars
 from sciml.learners.conjugate_directions.pressure_learner import PressureLearner
-from solvers import CG, AggregationMultigrid, DiffusionOperator, Preconditioner, Solution, Status, linear_solve
+from solvers import (
+    CG,
+    AggregationMultigrid,
+    DiffusionOperator,
+    Preconditioner,
+    Solution,
+    Status,
+    linear_solve,
+    preconditioned_spectrum,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["PressureInfo", "as_linear_operator", "solve_pressure"]
+__all__ = ["PressureInfo", "as_linear_operator", "condition_number", "solve_pressure"]
 
 PATIENCE = 60  # steps; a mask on which the cycle needs more is handed to algebraic multigrid
 
@@ -41,7 +50,7 @@ class PressureInfo:
     removed
         Mean taken out of the right-hand side in every cell ``(*batch, *grid)``; zero but in fluid that floats.
     method
-        What solved it.
+        What solved it; it ends in SmoothedAggregation where algebraic multigrid took over.
     """
 
     iterations: Any
@@ -109,7 +118,9 @@ def solve_pressure(
     >>> p.shape, bool(info.relative_residual <= 1e-8)
     ((16, 16), True)
     """
-    b, cells = _tensor(rhs, "rhs"), _tensor(mask, "mask").to(_device(rhs))
+    b, cells = _tensor(rhs, "rhs"), _cells(mask).to(_device(rhs))
+    if b.dtype in (torch.float16, torch.bfloat16):
+        raise LearnerError(f"rhs of {b.dtype}: float32 or float64 is expected; convert it.")
     A = _operator(cells, sides, b.dtype)
     batch = b.shape[: max(b.ndim - cells.ndim, 0)]
     parts = compatible(cells.expand(*batch, *cells.shape), _given(sides), b, project)
@@ -155,7 +166,7 @@ def as_linear_operator(
     """
     from scipy.sparse.linalg import LinearOperator
 
-    cells = _tensor(mask, "mask").cpu()
+    cells = _cells(mask).cpu()
     real = {np.dtype("f4"): torch.float32, np.dtype("f8"): torch.float64}.get(np.dtype(dtype))
     if real is None:
         raise LearnerError(f"dtype {np.dtype(dtype)}: float64 or float32 is expected.")
@@ -166,6 +177,36 @@ def as_linear_operator(
         return inverse(torch.from_numpy(np.ascontiguousarray(r.reshape(-1), dtype))).numpy()
 
     return LinearOperator(A.shape, matvec=apply, rmatvec=apply, dtype=dtype)
+
+
+def condition_number(
+    mask: Any, sides: Sides | None = None, model: str | Path | Preconditioner = "default", seed: int = 0
+) -> float:
+    """κ(M A) for one mask: what the preconditioner promises, whatever the right-hand side.
+
+    After k steps the A-norm of the error has fallen by 2 ((√κ − 1)/(√κ + 1))ᵏ or more. By sixty Lanczos steps in
+    float64, from a start that the seed draws; the estimate is from below, and good to three digits for κ < 100.
+
+    Parameters
+    ----------
+    mask, sides, model
+        As in `solve_pressure`; a mask without batch.
+
+    Raises
+    ------
+    ProblemError, LearnerError
+        As `solve_pressure`.
+
+    Examples
+    --------
+    >>> condition_number(np.ones((16, 16), dtype=int), "open") < 5
+    True
+    """
+    cells = _cells(mask).cpu()
+    A = _operator(cells, sides, torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    low, high = preconditioned_spectrum(A, _recipe(model, cells.ndim).setup(A), generator)
+    return float(high / low)
 
 
 def _solved(A: DiffusionOperator, b: Tensor, tol: float, recipe: Preconditioner, guess: Tensor | None) -> Solution:
@@ -210,7 +251,18 @@ def _guess(start: Any, b: Tensor, dimension: int) -> Tensor:
     guess = _tensor(start, "start").to(b)
     if guess.shape != b.shape:
         raise LearnerError(f"start {tuple(guess.shape)}: the shape of rhs, {tuple(b.shape)}, is expected.")
+    if not bool(guess.isfinite().all()):
+        raise LearnerError("start holds NaN or infinity: finite numbers are expected; leave it out to start from zero.")
     return guess.flatten(-dimension)
+
+
+def _cells(mask: Any) -> Tensor:
+    cells = _tensor(mask, "mask")
+    if cells.dtype == torch.bool:
+        raise LearnerError(
+            "mask of bool: integers 0 (solid), 1 (fluid), 2 (open) are expected; mask.astype(int) if True means fluid."
+        )
+    return cells
 
 
 def _tensor(array: Any, name: str) -> Tensor:

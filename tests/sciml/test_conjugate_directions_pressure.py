@@ -17,7 +17,7 @@ from pde_benchmarks.pressure import FLUID, OPEN, SOLID, PressurePoisson, RandomC
 from sciml.errors import LearnerError
 from sciml.learners.baselines.unet import UNet, UNetConfig
 from sciml.learners.conjugate_directions import LearnedCycle, default_scalars
-from sciml.pressure import as_linear_operator, solve_pressure
+from sciml.pressure import as_linear_operator, condition_number, solve_pressure
 from solvers import CG, AggregationMultigrid, IncompleteCholesky, ToleranceError, linear_solve
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pressure.md"
@@ -186,6 +186,16 @@ def test_the_operator_is_symmetric_and_positive(dtype):
     np.testing.assert_allclose(M.rmatvec(matrix[0]), M.matvec(matrix[0]))
 
 
+def test_the_condition_number_is_that_of_the_dense_product():
+    """κ(M A) on the fluid, by eigenvalues of A^(1/2) M A^(1/2)."""
+    _, mask, sides = case((8, 8))
+    A = pressure_operator(torch.from_numpy(mask), sides).to_dense().numpy()
+    M = as_linear_operator(mask, sides) @ np.eye(64)
+    fluid = mask.ravel() == 1
+    values = np.sort(np.linalg.eigvals((M @ A)[fluid][:, fluid]).real)
+    assert condition_number(mask, sides) == pytest.approx(values[-1] / values[0], rel=1e-6)
+
+
 def test_scipy_takes_the_steps_of_our_conjugate_gradients():
     rhs, mask, sides = case((32, 32))
     A = pressure_operator(torch.from_numpy(mask), sides)
@@ -225,12 +235,15 @@ def test_the_page_s_code_runs_and_leaves_no_divergence():
         ({"mask": np.zeros((16, 16), int)}, ProblemError, "without fluid"),
         ({"mask": np.full((16, 16), 3)}, ProblemError, "value 3: 0 .solid., 1 .fluid. or 2 .open. is expected"),
         ({"mask": np.ones((16, 16))}, ProblemError, "integers 0"),
+        ({"mask": np.ones((16, 16), bool)}, LearnerError, r"mask of bool: .*mask.astype\(int\)"),
         ({"mask": np.ones(16, int)}, LearnerError, r"mask \(16,\): two or three axes"),
         ({"mask": np.ones((8, 8), int)}, ProblemError, r"the shape of the cells, \(8, 8\), is expected"),
         ({"rhs": np.full((16, 16), np.nan)}, ProblemError, "finite numbers are expected"),
         ({"rhs": np.ones((16, 16))}, ProblemError, "zero is expected outside the fluid"),
         ({"rhs": np.zeros((16, 16), int)}, ProblemError, "float32 or float64 is expected"),
         ({"rhs": np.zeros((16, 16), object)}, LearnerError, "rhs of object: an array of plain numbers"),
+        ({"rhs": np.zeros((16, 16), np.float16)}, LearnerError, "rhs of torch.float16: float32 or float64"),
+        ({"start": np.full((16, 16), np.nan)}, LearnerError, "start holds NaN"),
         ({"sides": ["solid"]}, ProblemError, "for each of 2 axes"),
         ({"sides": "periodic"}, ProblemError, "periodic"),
         ({"tol": 1e-15}, ToleranceError, "rtol = 1e-15: torch.float64 reaches"),
@@ -240,7 +253,7 @@ def test_the_page_s_code_runs_and_leaves_no_divergence():
         ({"model": LearnedCycle.from_problem(PressurePoisson(16, 3))}, LearnerError, "has 2 dimensions, and this was"),
         ({"start": np.zeros((8, 8))}, LearnerError, r"start \(8, 8\): the shape of rhs, \(16, 16\), is expected"),
     ],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else None,
 )
 def test_bad_input_is_named(change, error, message):
     rhs, mask, _ = case(seed=2)

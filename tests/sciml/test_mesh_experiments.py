@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from arch_problem import Arches
 from matplotlib.figure import Figure
 from mmgp_parts import arch, arches
@@ -17,6 +18,7 @@ from pde_benchmarks.registry import mesh_problem_types
 from sciml.cli import main
 from sciml.experiments.data import Silent
 from sciml.learners.mmgp import MMGP
+from sciml.learners.mmgp.carrying import Carried
 from sciml.mesh_experiments import MeshExperiment, with_meshes
 from sciml.mesh_experiments.remarks import with_names
 
@@ -126,6 +128,15 @@ def test_a_run_is_predicted_with_error_bars(trained, tmp_path, capsys):
     assert (found.point_data["w_std"] > 0).all()
     (own,) = MMGP.load(trained).predict([replace(new, global_data={"load": np.array(1.5)})])
     np.testing.assert_allclose(found.point_data["w_mean"], own.mean["w"].numpy(), rtol=1e-12)
+
+
+def test_deviations_are_numbers_where_the_mesh_is_extrapolated_to(trained, monkeypatch):
+    """Rows 2 e_i − e_j of the way back, as outside of the common mesh, take no variance below zero."""
+    to_mesh = Carried.to_mesh
+    monkeypatch.setattr(Carried, "to_mesh", lambda self, fields: 2 * to_mesh(self, fields) - fields.amax(-1)[..., None])
+    (found,) = MMGP.load(trained).predict([arch(0.25, 0.05, 1.5, cells=(9, 7))])
+    assert all(bool((std >= 0).all()) for std in found.std.values())
+    assert torch.isfinite(found.samples(3, torch.Generator().manual_seed(0)).fields["w"]).all()
 
 
 def test_evaluation_and_report_say_the_same_again(trained, tmp_path, capsys, plain):

@@ -101,7 +101,9 @@ def _notes(model: Model, seen: _Seen) -> tuple[str, ...]:
     if outside:
         notes.append(f"Outside the training range: {', '.join(outside)}.")
     if seen.trust.is_foreign:
-        notes.append(f"A {seen.trust}; standard deviations are multiplied by {seen.trust.inflation:.2g}.")
+        factor = seen.trust.inflation
+        wider = f"; standard deviations are multiplied by {factor:.2g}" if factor > 1 else ""
+        notes.append(f"A {seen.trust}{wider}.")
     nodes, common = len(seen.mesh.points), len(model.carrier.common.mesh.points)
     if nodes * _COARSE < common:
         notes.append(f"{nodes} nodes, where the common mesh has {common}: so coarse a mesh hardly shows its shape.")

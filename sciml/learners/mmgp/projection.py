@@ -111,4 +111,6 @@ class NodalNormal:
     def _rough(self, name: str) -> Tensor:
         """Variance ``(n,)`` of what is drawn node by node."""
         field = self.model.fields[name]
-        return (self.inflation * field.factor) ** 2 * self.carried.to_mesh(field.residual + field.floor)
+        # Nodes outside of the common mesh are extrapolated to, which may take a variance below zero.
+        variance = self.carried.to_mesh(field.residual + field.floor).clamp_min(0)
+        return (self.inflation * field.factor) ** 2 * variance
