@@ -28,6 +28,8 @@ __all__ = ["write_mesh_story"]
 _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 #: Fields that are drawn, and curves in one figure.
 _MOST = 7
+#: Where most nodes lie in a part so many times smaller than the whole, only that part is drawn.
+_CLOSE = 3
 
 
 def write_mesh_story(
@@ -75,9 +77,8 @@ def _figures(
         truth = meshes[row].point_data[field]
         unit = data.units.get(field, "1")
         named = sample_name(test, row)
-        figure = prediction_figure(
-            meshes[row], one.mean[field], one.std[field], truth, f"{field}, sample {named}", unit
-        )
+        title, box = f"{field}, sample {named}", _closeup(meshes[row])
+        figure = prediction_figure(meshes[row], one.mean[field], one.std[field], truth, title, unit, box)
         found[f"field_{_safe(field)}"] = figure, f"{field}: the test sample of median error, {named}."
     if data.family.fields:
         curves = {field: _coverages(field, meshes, predictions) for field in data.family.fields[:_MOST]}
@@ -87,6 +88,17 @@ def _figures(
         scatter = {name: _scalar(name, meshes, predictions) for name in data.family.output_scalars}
         found["scalars"] = scalar_scatter(scatter, data.units), "Scalars with intervals of 95 %."
     return found
+
+
+def _closeup(mesh: Mesh) -> tuple[float, float, float, float] | None:
+    """Where four fifths of the nodes of a plane mesh lie, if that is a small part of it, such as around an aerofoil."""
+    if mesh.space_dimension != 2:
+        return None
+    low, high = np.quantile(mesh.points, [0.1, 0.9], axis=0)
+    (x, y), side = (low + high) / 2, 0.6 * float((high - low).max())
+    if 2 * side * _CLOSE > float(np.ptp(mesh.points, axis=0).max()):
+        return None
+    return float(x) - side, float(x) + side, float(y) - side, float(y) + side
 
 
 def _median(field: str, meshes: Sequence[Mesh], predictions: Sequence[MeshPrediction]) -> int:

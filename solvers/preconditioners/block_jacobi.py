@@ -30,7 +30,7 @@ class BlockJacobi:
     >>> import torch
     >>> from solvers import CSROperator
     >>> A = CSROperator.from_dense(torch.tensor([[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 4.0]]), tags={"spd"})
-    >>> BlockJacobi(2).setup(A)(torch.tensor([3.0, 3.0, 4.0]))
+    >>> BlockJacobi(2).setup(A)(torch.tensor([3.0, 3.0, 4.0])).round(decimals=5)
     tensor([1., 1., 1.])
     """
 

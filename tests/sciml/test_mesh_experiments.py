@@ -21,6 +21,7 @@ from sciml.learners.mmgp import MMGP
 from sciml.learners.mmgp.carrying import Carried
 from sciml.mesh_experiments import MeshExperiment, with_meshes
 from sciml.mesh_experiments.remarks import with_names
+from sciml.mesh_experiments.story import _closeup
 
 SMALL = ["--samples", "20", "--test-samples", "6", "--workers", "1", "--set", "refinements=0", "--set", "folds=4"]
 
@@ -418,6 +419,16 @@ def test_a_set_is_generated_and_learnt_from(registered, tmp_path, capsys):
     data = with_meshes(MeshExperiment(data=str(path), inputs=["load"], outputs=["peak"]), Silent())
     assert (len(data.train), len(data.tests["held_out"])) == (10, 2)
     assert data.units == {"load": "N", "w": "mm", "s": "mm", "peak": "MPa"}
+
+
+def test_only_the_surroundings_of_a_small_body_are_drawn():
+    """A mesh that is fine near the origin alone is seen there; one of even density as a whole."""
+    x = np.sinh(np.linspace(-6, 6, 41)) / 20
+    left, right, bottom, top = _closeup(structured_grid(x, x))
+    assert -4.0 < left < -1.0
+    assert (right, top) == pytest.approx((-left, -bottom))
+    assert right - left == pytest.approx(top - bottom)
+    assert _closeup(structured_grid(np.linspace(0, 4, 9), np.linspace(0, 1, 5))) is None
 
 
 def test_what_is_installed_is_listed(registered, capsys):
