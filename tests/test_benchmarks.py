@@ -67,114 +67,54 @@ OWED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "parts", ["costs,solver", pytest.param("compare,certificates,laws,published", marks=pytest.mark.slow)]
-)
-def test_the_quick_benchmark_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    before = (BENCHMARKS / "darcy.json").read_bytes()
-    command = [sys.executable, BENCHMARKS / "darcy.py", "--quick", "--only", parts, "--work", tmp_path]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "darcy.md written" in answer.stdout
-    assert (BENCHMARKS / "darcy.json").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
+#: Runs of a size of seconds, by benchmark; those after the first are slow.
+QUICK = {
+    "darcy": [("costs,solver",), ("compare,certificates,laws,published",)],
+    "operators": [
         ("problems", "--cases", "burgers"),
-        pytest.param(("problems",), marks=pytest.mark.slow),
-        pytest.param(("physics,transfer,labels,roll_outs",), marks=pytest.mark.slow),
-        pytest.param(("uncertainty,preconditioner,published",), marks=pytest.mark.slow),
+        ("problems",),
+        ("physics,transfer,labels,roll_outs",),
+        ("uncertainty,preconditioner,published",),
     ],
-    ids=lambda parts: parts[-1],
-)
-def test_the_quick_operator_benchmark_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    record = BENCHMARKS / "operators.json"
-    before = record.read_bytes()
-    command = [sys.executable, BENCHMARKS / "operators.py", "--quick", "--work", tmp_path, "--only", *parts]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "operators.md written" in answer.stdout
-    assert record.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
+    "dgno": [
         ("costs",),
-        pytest.param(("label_free,variants,inverse", "--cases", "darcy_two_phase"), marks=pytest.mark.slow),
-        pytest.param(("far",), marks=pytest.mark.slow),
-        pytest.param(("supervised,other_media", "--cases", "labelled_blocks"), marks=pytest.mark.slow),
+        ("label_free,variants,inverse", "--cases", "darcy_two_phase"),
+        ("far",),
+        ("supervised,other_media", "--cases", "labelled_blocks"),
     ],
-    ids=lambda parts: parts[0],
-)
-def test_the_quick_benchmark_of_dgno_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    record = BENCHMARKS / "dgno.json"
-    before = record.read_bytes()
-    command = [sys.executable, BENCHMARKS / "dgno.py", "--quick", "--work", tmp_path, "--only", *parts]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "dgno.md written" in answer.stdout
-    assert record.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
+    "hard_constraints": [
         ("costs",),
-        pytest.param(("scaling,processes,rivals",), marks=pytest.mark.slow),
-        pytest.param(("learning,beyond", "--cases", "sorption_hard"), marks=pytest.mark.slow),
+        ("scaling,processes,rivals",),
+        ("learning,beyond", "--cases", "sorption_hard"),
     ],
-    ids=lambda parts: parts[0],
-)
-def test_the_quick_benchmark_of_hard_constraints_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    record = BENCHMARKS / "hard_constraints.json"
-    before = record.read_bytes() if record.is_file() else None
-    command = [sys.executable, BENCHMARKS / "hard_constraints.py", "--quick", "--work", tmp_path, "--only", *parts]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "hard_constraints.md written" in answer.stdout
-    assert (record.read_bytes() if record.is_file() else None) == before
+    "poisson": [("cavities",), ("iterations,times,certificates",), ("published",), ("smoke",)],
+    "mmgp": [("times",), ("regression",), ("learning", "--cases", "plate")],
+}
+RUNS = [
+    pytest.param(name, parts, marks=[pytest.mark.slow] if number else [], id=f"{name}-{'-'.join(parts)}")
+    for name, runs in QUICK.items()
+    for number, parts in enumerate(runs)
+]
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        "cavities",
-        *(pytest.param(p, marks=pytest.mark.slow) for p in ("iterations,times,certificates", "published", "smoke")),
-    ],
-)
-def test_the_quick_benchmark_of_pressure_solves_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    record = BENCHMARKS / "poisson.json"
-    before = record.read_bytes()
-    command = [sys.executable, BENCHMARKS / "poisson.py", "--quick", "--work", tmp_path, "--only", parts]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "poisson.md written" in answer.stdout
-    assert record.read_bytes() == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("parts", [("learning", "--cases", "plate"), ("times,regression",)], ids=lambda parts: parts[0])
-def test_the_quick_benchmark_of_parts_runs_and_leaves_the_committed_record_alone(parts, tmp_path):
-    record = BENCHMARKS / "mmgp.json"
-    before = record.read_bytes()
-    command = [sys.executable, BENCHMARKS / "mmgp.py", "--quick", "--work", tmp_path, "--only", *parts]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert "mmgp.md written" in answer.stdout
-    assert record.read_bytes() == before
+@pytest.mark.parametrize(("name", "parts"), RUNS)
+def test_the_quick_benchmark_runs_and_leaves_the_committed_record_alone(name, parts, tmp_path):
+    check_quick(name, "--work", str(tmp_path), "--only", *parts)
 
 
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
 def test_other_quick_benchmarks_run_and_leave_the_committed_record_alone(name):
-    before = (BENCHMARKS / f"{name}.json").read_bytes()
-    command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick"]
+    check_quick(name)
+
+
+def check_quick(name, *options):
+    record = BENCHMARKS / f"{name}.json"
+    before = record.read_bytes()
+    command = [sys.executable, BENCHMARKS / f"{name}.py", "--quick", *options]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert f"{name}.md written" in answer.stdout
-    assert (BENCHMARKS / f"{name}.json").read_bytes() == before
+    assert record.read_bytes() == before
 
 
 @pytest.mark.parametrize(("benchmark", "name"), [(b, name) for b, names in OWED.items() for name in names])
@@ -195,6 +135,7 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
         ("dgno", "dgno_page"),
         ("hard_constraints", "hard_constraint_page"),
         ("poisson", "poisson_page"),
+        ("mmgp", "mmgp_page"),
     ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):
