@@ -61,6 +61,7 @@ OWED = {
     "mmgp": [
         "plate.rrmse.worst_stress", "plate.rrmse.worst_displacement", "plate.q2.worst_scalar",
         "plate.coverage_95.worst_field", "plate.foreign_shape_score_over_largest_test", "aerofoil.rrmse.worst_field",
+        "blade.rrmse.worst_field",
         "mmgp_over_graph_network.rrmse", "gaussian_processes_over_sklearn_loop.time",
         "predict_one_mesh_10k_nodes.seconds",
     ],
