@@ -67,9 +67,8 @@ def _generated(experiment: MeshExperiment, watcher: Watcher) -> MeshData:
         with watcher.bar(f"{title} meshes") as advance:
             told = partial(_tell, advance)
             sets.append(cached_meshes(problem, count, seed, workers=experiment.workers, progress=told))
-    family = PartFamily(problem.fields, tuple(s.name for s in problem.inputs), problem.scalars, problem.landmarks)
     units = {spec.name: spec.unit for spec in (*problem.inputs, *problem.outputs)}
-    return MeshData(family, sets[0], {TEST: sets[1]}, units, problem)
+    return MeshData(PartFamily.of(problem), sets[0], {TEST: sets[1]}, units, problem)
 
 
 def _tell(advance: Advance, done: int, wanted: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -60,12 +61,9 @@ def graph_rows(session: Session) -> None:
         if case.name not in (session.cases or ("plate", "aerofoil")):
             continue
         train, test = split(session, case, pool(session, case), session.scale.seeds[0])
-        family = PartFamily(
-            tuple(name for name in case.problem.fields if name not in case.unscored),
-            tuple(spec.name for spec in case.problem.inputs),
-            (),
-            case.problem.landmarks,
-        )
+        whole = PartFamily.of(case.problem)
+        scored = tuple(name for name in whole.fields if name not in case.unscored)
+        family = replace(whole, fields=scored, output_scalars=())
         seconds = 3.0 if session.scale.small else session.published_budget
         predicted = graph_network(train, test, family, seconds, session.scale.seeds[0], case.problem.dimension)
         _, config = _setting(session, case, train)
@@ -132,7 +130,8 @@ def _tables(
     seeds = ", ".join(map(str, session.scale.seeds))
     caption = (
         f"{case.train} training and {case.test} test meshes, means over the splits {seeds} of one pool; setting "
-        f"“{chosen}”. RRMSE is relative to the largest value of a sample."
+        f"“{chosen}”, chosen by left-out errors on the training samples of the first split (among which are test "
+        "samples of the others). RRMSE is relative to the largest value of a sample."
     )
     session.record.table(f"fields_{case.name}", ["contender", "metric", *fields], rows, caption)
     rows = []

@@ -124,13 +124,10 @@ class MMGP:
         refusal = cls.accepts(problem)
         if refusal is not None:
             raise LearnerError(f"{cls.name} cannot learn {getattr(problem, 'name', problem)}: {refusal}")
-        family = PartFamily(
-            problem.fields, tuple(spec.name for spec in problem.inputs), problem.scalars, problem.landmarks
-        )
         settings = config or MMGPConfig()
         if not settings.ratios and not settings.scales:
             settings = dataclasses.replace(settings, ratios=problem.ratios, scales=problem.scales)
-        return cls(family, settings, seed, problem=problem)
+        return cls(PartFamily.of(problem), settings, seed, problem=problem)
 
     @classmethod
     def from_meshes(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meshes.mesh import Mesh
 from sciml.errors import LearnerError
+
+if TYPE_CHECKING:
+    from pde_benchmarks.mesh_problem import MeshProblem
 
 __all__ = ["PartFamily", "field_values", "scalar_values"]
 
@@ -43,6 +46,12 @@ class PartFamily:
     output_scalars: tuple[str, ...] = ()
     landmarks: tuple[str, ...] = ()
     vectors: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, problem: MeshProblem) -> Self:
+        """The family of a problem."""
+        given = tuple(spec.name for spec in problem.inputs)
+        return cls(problem.fields, given, problem.scalars, problem.landmarks)
 
     def __post_init__(self) -> None:
         if not (self.fields or self.output_scalars):
