@@ -58,7 +58,7 @@ TINY_FLOW = {"resolution": 8, "frames": 6, "refinement": 1, "carried_points": 8}
 CASES = (
     Case("sorption_hard", "diffusion-sorption-hard", {}, (100, 40), LINE, TINY_LINE),
     Case("sorption", "diffusion-sorption", {}, (100, 40), LINE, TINY_LINE),
-    Case("vorticity", "navier-stokes-decay", {}, (100, 40), _contenders("1 2 2", "2 2 2"), TINY_FLOW),
+    Case("vorticity", "navier-stokes-decay", {}, (100, 16), _contenders("1 2 2", "2 2 2"), TINY_FLOW),
 )
 FIXED = {
     "sorption_hard": _fixed("1 1", "1 4", "1 8", "2 8"),
