@@ -2,6 +2,7 @@
 
 from meshes.cell_types import CELL_TYPES, CellType, cell_type
 from meshes.containers import MeshSet, MeshSetWriter, mesh_set_writer, open_meshes, write_meshes
+from meshes.cross_sections import cross_sections, smallest_section_share
 from meshes.errors import MeshError, MeshFileError, MorphingError
 from meshes.files import MeshFileWarning, read_mesh, write_mesh
 from meshes.generate import structured_grid, to_simplices, triangulate
@@ -42,6 +43,7 @@ __all__ = [
     "cell_type",
     "cell_volumes",
     "check_mesh",
+    "cross_sections",
     "facet_normals",
     "facets",
     "fold_report",
@@ -52,6 +54,7 @@ __all__ = [
     "read_mesh",
     "repair_mesh",
     "scaled_jacobians",
+    "smallest_section_share",
     "structured_grid",
     "subset",
     "to_simplices",
