@@ -19,6 +19,8 @@ __all__ = ["ClassicalRow", "best_in_time", "classical_rows", "left_out", "second
 
 MOST_CYCLES = 12
 BATCH = 32
+#: Seconds of a pass that is timed once.
+LONG = 5.0
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,17 @@ def verdict(rows: list[ClassicalRow], learner_error: float, learner_seconds: flo
 
 
 def seconds_per_sample(predict: Callable[[Batch], Batch], inputs: Batch, repeats: int = 3) -> float:
-    """Fastest of ``repeats`` passes over the inputs in batches of 32, after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
+    """Fastest of ``repeats`` passes over the inputs in batches of 32, after one to warm up.
+
+    A pass of more than `LONG` seconds is not repeated: what it warms up is small beside it.
+    """
+    times: list[float] = []
+    while len(times) <= repeats and not (times and times[0] > LONG):
         began = time.perf_counter()
         for rows in _batches(inputs):
             predict(rows)
         times.append(time.perf_counter() - began)
-    return min(times[1:]) / max(inputs.count, 1)
+    return min(times[1:] or times) / max(inputs.count, 1)
 
 
 def _row(name: str, predict: Callable[[Batch], Batch], test: Dataset) -> ClassicalRow:

@@ -5,7 +5,8 @@ import torch
 
 from pde_benchmarks import Darcy, FieldSpec, Grid, RecordedProblem
 from pde_benchmarks.datasets import Dataset
-from sciml.classical import ClassicalRow, classical_rows, verdict
+from pde_benchmarks.problem import Batch
+from sciml.classical import ClassicalRow, classical_rows, seconds_per_sample, verdict
 
 
 def data(count: int, seed: int) -> Dataset:
@@ -51,3 +52,11 @@ def test_recorded_data_has_only_the_mean():
 def test_the_verdict_says_who_wins_within_the_learners_time(error, says):
     rows = [row("one pass", 1e-3, 1e-4), row("many cycles", 1e-9, 1.0)]
     assert says in verdict(rows, error, learner_seconds=1e-3)
+
+
+@pytest.mark.parametrize(("long", "passes"), [(float("inf"), 4), (0.0, 1)])
+def test_a_long_pass_is_timed_once(long, passes, monkeypatch):
+    monkeypatch.setattr("sciml.classical.LONG", long)
+    calls = []
+    seconds_per_sample(lambda rows: calls.append(rows.count) or rows, Batch({"a": torch.zeros(3, 1)}))
+    assert calls == [3] * passes
