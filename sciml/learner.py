@@ -59,12 +59,14 @@ class Learner(ABC):
 
     A learner is its configuration, the problem it was built for, and one ``torch.nn.Module`` that holds everything
     learned (weights, normalisation), so that saving the module saves the learner. ``training_defaults`` are the values
-    of `sciml.training.TrainingConfig` that suit it best.
+    of `sciml.training.TrainingConfig` that suit it best. One that ``denoises`` learns from clean fields alone, so that
+    any folder of images will do as its data.
     """
 
     name: ClassVar[str]
     config_type: ClassVar[type]
     training_defaults: ClassVar[dict[str, Any]] = {}
+    denoises: ClassVar[bool] = False
     module: nn.Module
 
     def __init__(self, problem: Problem, config: Any) -> None:

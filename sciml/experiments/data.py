@@ -11,12 +11,25 @@ from typing import Protocol
 
 from pde_benchmarks.datasets import Dataset, cached, detect_alignment, read_dataset
 from pde_benchmarks.errors import DatasetError
+from pde_benchmarks.imaging.image_denoising import ImageDenoising
+from pde_benchmarks.imaging.image_folder import ReadingOptions, read_images, read_test_images
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
+from pde_benchmarks.registry import configure
 from sciml.errors import ConfigurationError
 from sciml.experiments.experiment import Experiment, build_problem
 from sciml.report import counted
 
-__all__ = ["ExperimentData", "Silent", "Watcher", "fields_of", "generated", "read_tests", "recorded", "with_data"]
+__all__ = [
+    "ExperimentData",
+    "Silent",
+    "Watcher",
+    "fields_of",
+    "generated",
+    "pictured",
+    "read_tests",
+    "recorded",
+    "with_data",
+]
 
 # Data belongs to the problem, not to the run: every run and every learner sees the same samples.
 TRAINING_SEED, VALIDATION_SEED, TEST_SEED = 0, 1, 2
@@ -73,6 +86,8 @@ class ExperimentData:
 
 def with_data(experiment: Experiment, watcher: Watcher) -> ExperimentData:
     """Generate or read the experiment's data; raises what the data sets raise."""
+    if experiment.learns_from_images:
+        return pictured(experiment)
     return recorded(experiment) if experiment.data is not None else generated(experiment, watcher)
 
 
@@ -119,6 +134,20 @@ def recorded(experiment: Experiment) -> ExperimentData:
     return ExperimentData(whole.problem, train, validation, tests, found)
 
 
+def pictured(experiment: Experiment) -> ExperimentData:
+    """Images with noise added to them, from a folder or file; some of it is kept back, other test data are read beside.
+
+    Raises
+    ------
+    DatasetError
+        As `read_images`.
+    """
+    options = configure(ReadingOptions, {"array": experiment.output_name, **experiment.problem_settings})
+    sets = read_images(str(experiment.data), options)
+    tests, found = read_tests(experiment.test_data, sets.problem, outputs=experiment.output_name)
+    return ExperimentData(sets.problem, sets.train, sets.validation, {TEST: sets.test, **tests}, sets.found + found)
+
+
 def read_tests(
     paths: Sequence[Path | str],
     problem: Problem,
@@ -126,7 +155,13 @@ def read_tests(
     outputs: str | None = None,
     alignment: str | None = None,
 ) -> tuple[dict[str, Dataset], list[str]]:
-    """Files of pairs to test a learner of ``problem`` on, by stem, and what was found in them."""
+    """Files of pairs to test a learner of ``problem`` on, by stem, and what was found in them.
+
+    For denoising of images, folders or files of clean ones.
+    """
+    if isinstance(problem, ImageDenoising):
+        pictures = [read_test_images(path, problem, array=outputs) for path in paths]
+        return _by_stem(paths, pictures), [sentence for dataset in pictures for sentence in _found(dataset)]
     read = [read_dataset(path, inputs=inputs, outputs=outputs, alignment=alignment, expected=problem) for path in paths]
     found = [sentence for dataset in read for sentence in _found(dataset)]
     renamed = [_renamed(dataset, problem, str(path)) for dataset, path in zip(read, paths, strict=True)]

@@ -49,7 +49,8 @@ class Experiment:
     threads
         Threads of the processor; None leaves the choice to torch. With one, the budget is processor time.
     data, test_data
-        Files of recorded pairs.
+        Files of recorded pairs; of a learner that denoises, folders of images or files of fields, of which
+        `problem_settings` are `pde_benchmarks.imaging.image_folder.ReadingOptions`.
     input_name, output_name, alignment
         What in these files is the input, what the output, and where the grid points lie, if it cannot be told.
 
@@ -80,7 +81,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if (self.problem is None) == (self.data is None):
             raise ConfigurationError("name a problem, e.g. `sciml run darcy`, or give a file by --data; not both.")
-        if self.data is not None and not self.test_data:
+        if self.data is not None and not self.test_data and not self.learns_from_images:
             raise ConfigurationError("--data without --test-data: give at least one file of pairs to test on.")
         for name in ("samples", "test_samples", "threads"):
             value = getattr(self, name)
@@ -89,6 +90,11 @@ class Experiment:
 
         if self.seed < 0:
             raise ConfigurationError(f"seed = {self.seed}: a whole number, at least 0, is expected.")
+
+    @property
+    def learns_from_images(self) -> bool:
+        """Whether `data` is images, from which the learner learns denoising: some are kept back to test on."""
+        return self.data is not None and getattr(learner_types().get(self.learner), "denoises", False)
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for ``config.yaml``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -13,6 +13,7 @@ from meshes.mesh import Mesh
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learners.mmgp.faults import in_sample
 from sciml.learners.mmgp.parts import PartFamily, scalar_values
+from sciml.learners.mmgp.shape_measures import SHAPE_MEASURES
 
 __all__ = ["Similar", "Similarity", "monomial"]
 
@@ -24,12 +25,14 @@ class Similarity:
     """Products and quotients of given scalars: those that count, and units in which fields and scalars are predicted.
 
     Dimensional analysis knows that some cases are one: an elastoplastic part under twice the load, with twice the
-    yield stress, stiffness and hardening, has twice the stresses. A regression would have to learn it.
+    yield stress, stiffness and hardening, has twice the stresses. A regression would have to learn it. Beside given
+    scalars numbers may be named that are measured on the mesh itself (`SHAPE_MEASURES`), such as net_section_y.
 
     Parameters
     ----------
     ratios
-        What the regression is given in place of the scalars, such as ("P/R0", "H/E"); empty: the scalars.
+        What the regression is given in place of the scalars, such as ("P/R0/net_section_y", "H/E"); empty: the
+        scalars.
     scales
         Name of a field or scalar that is predicted to its unit, such as {"u": "R0/E", "s11": "R0"}.
 
@@ -54,11 +57,12 @@ class Similarity:
             A ratio or unit of scalars that are not given, or the unit of something that is not predicted.
         """
         used = {name for text in (*self.ratios, *self.scales.values()) for name in monomial(text)}
-        foreign = sorted(used - set(family.input_scalars))
+        foreign = sorted(used - set(family.input_scalars) - set(SHAPE_MEASURES))
         if foreign:
             raise LearnerError(
                 f"ratios and scales are of {', '.join(foreign)}: expected given scalars, "
-                f"{', '.join(family.input_scalars) or 'of which there are none'}."
+                f"{', '.join(family.input_scalars) or 'of which there are none'}, or what is measured on the mesh, "
+                f"{', '.join(SHAPE_MEASURES)}."
             )
         unknown = [name for name in self.scales if name not in family.fields + family.output_scalars]
         if unknown:
@@ -73,8 +77,9 @@ class Similarity:
         LearnerError
             As `units`, or a ratio divides by zero.
         """
+        mesh = replace(mesh, global_data={**mesh.global_data, **self.measured(mesh)})
         ratios = {text: np.array(_value(text, mesh)) for text in self.ratios}
-        units = self.units(mesh)
+        units = {name: _unit(text, mesh) for name, text in self.scales.items()}
         fields = {name: mesh.point_data[name] / units[name] for name in units if name in mesh.point_data}
         numbers = {name: mesh.global_data[name] / units[name] for name in units if name in mesh.global_data}
         return replace(
@@ -82,6 +87,11 @@ class Similarity:
             point_data={**mesh.point_data, **fields},
             global_data={**mesh.global_data, **numbers, **ratios},
         )
+
+    def measured(self, mesh: Mesh) -> dict[str, float]:
+        """What ratios and scales name of the shape itself."""
+        used = {name for text in (*self.ratios, *self.scales.values()) for name in monomial(text)}
+        return {name: SHAPE_MEASURES[name](mesh) for name in sorted(used & set(SHAPE_MEASURES) - set(mesh.global_data))}
 
     def units(self, mesh: Mesh) -> dict[str, float]:
         """Name of what is predicted to its unit for one mesh.
@@ -91,15 +101,17 @@ class Similarity:
         LearnerError
             A scalar is missing, or the unit is not positive.
         """
+        mesh = replace(mesh, global_data={**mesh.global_data, **self.measured(mesh)})
         return {name: _unit(text, mesh) for name, text in self.scales.items()}
 
 
 @dataclass(frozen=True)
 class Similar(Sequence[Mesh]):
-    """Samples as the regression sees them, made when they are asked for."""
+    """Samples as the regression sees them, made when they are asked for; what is measured of a shape is kept."""
 
     samples: Sequence[Mesh]
     similarity: Similarity
+    _measured: dict[int, dict[str, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -114,7 +126,10 @@ class Similar(Sequence[Mesh]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         with in_sample(index):
-            return self.similarity.seen(self.samples[index])
+            mesh = self.samples[index]
+            if index not in self._measured:
+                self._measured[index] = self.similarity.measured(mesh)
+            return self.similarity.seen(replace(mesh, global_data={**mesh.global_data, **self._measured[index]}))
 
 
 def monomial(text: str) -> dict[str, int]:
