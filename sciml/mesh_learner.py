@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from pde_benchmarks.installed import installed
 from pde_benchmarks.registry import find
 from sciml.errors import RunError
 from sciml.files import read_json
@@ -68,7 +68,7 @@ class MeshLearner(Protocol):
 @cache
 def mesh_learner_types() -> dict[str, type[MeshLearner]]:
     """Installed learners of meshes by name (entry-point group ``sciml.mesh_learners``)."""
-    return {point.name: point.load() for point in entry_points(group="sciml.mesh_learners")}
+    return installed("sciml.mesh_learners")
 
 
 def is_mesh_learner(directory: Path | str) -> bool:

@@ -20,5 +20,6 @@ if __name__ == "__main__":
         "graph": mmgp_learning.graph_rows,
         "regression": mmgp_times.regression,
         "times": mmgp_times.times,
+        "memory": mmgp_times.memory,
     }
     training_script.run("mmgp", __doc__, parts, mmgp_page.render, budget="600s", published_budget="600s")

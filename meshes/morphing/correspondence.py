@@ -15,7 +15,7 @@ from meshes.morphing.circle import arc_parameters, start_at
 from meshes.morphing.surfaces import boundary_loops
 from meshes.topology import boundary_facets
 
-__all__ = ["boundary_targets"]
+__all__ = ["boundary_targets", "loop_targets"]
 
 Array = NDArray[Any]
 _SAMPLES = 256
@@ -66,10 +66,7 @@ def boundary_targets(mesh: Mesh, reference: Mesh, landmarks: Sequence[str] = ())
     for loop, other in zip(ours, (theirs[i] for i in partner), strict=True):
         own = [name for name in landmarks if len(mesh.node_set(name)) and mesh.node_set(name)[0] in loop]
         met += own
-        if own:
-            placed, loop = _between_landmarks(mesh, loop, reference, other, own)
-        else:
-            placed = _registered(mesh.points[loop].astype(np.float64), reference.points[other].astype(np.float64))
+        loop, placed = loop_targets(mesh, loop, reference, other, own)
         nodes.append(loop)
         targets.append(placed)
     missing = [name for name in landmarks if name not in met]
@@ -78,6 +75,38 @@ def boundary_targets(mesh: Mesh, reference: Mesh, landmarks: Sequence[str] = ())
             f"landmarks {', '.join(missing)} are not on the boundary of the mesh: expected boundary nodes."
         )
     return np.concatenate(nodes), np.concatenate(targets)
+
+
+def loop_targets(
+    mesh: Mesh, loop: Array, reference: Mesh, other: Array, landmarks: Sequence[str] = ()
+) -> tuple[Array, Array]:
+    """Nodes ``(m,)`` of a boundary loop and their places ``(m, dim)`` on a loop of the reference, in any dimension.
+
+    By arc length, piece by piece between the landmarks of the loop; without any, from where both loops are closest.
+
+    Parameters
+    ----------
+    loop, other
+        Node numbers in order, both with the material on the same side.
+    landmarks
+        Node sets of one node of the loop each, in both meshes.
+
+    Raises
+    ------
+    MeshError, MorphingError
+        Landmarks that are missing or out of order.
+
+    Examples
+    --------
+    >>> square = Mesh([[0.0, 0], [1, 0], [1, 1], [0, 1]], {"quad": [[0, 1, 2, 3]]})
+    >>> loop = np.arange(4)
+    >>> loop_targets(square, loop, square.with_points(square.points + 3.0), loop)[1].round(6).tolist()
+    [[3.0, 3.0], [4.0, 3.0], [4.0, 4.0], [3.0, 4.0]]
+    """
+    if landmarks:
+        placed, loop = _between_landmarks(mesh, loop, reference, other, landmarks)
+        return loop, placed
+    return loop, _registered(mesh.points[loop].astype(np.float64), reference.points[other].astype(np.float64))
 
 
 def _loops(mesh: Mesh) -> list[Array]:

@@ -36,6 +36,14 @@ class RadialBasisMorphing:
     most
         Control points used at most; of more, a subset is taken by farthest-point sampling, and the others come
         close to their targets only (`Morphing.miss`).
+    steps
+        Increments on straight lines, each from where the control points are by then: large displacements, such as of a
+        hole that grows to twice its size, fold in one.
+
+    Raises
+    ------
+    MorphingError
+        Fewer than one step.
 
     Examples
     --------
@@ -48,6 +56,11 @@ class RadialBasisMorphing:
 
     kernel: Kernel | None = None
     most: int = 2000
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise MorphingError(f"steps = {self.steps}: expected at least 1.")
 
     def apply(self, mesh: Mesh, nodes: ArrayLike, targets: ArrayLike, throw: bool = True) -> Morphing:
         """Move the control nodes to their targets, and all others with them.
@@ -70,15 +83,18 @@ class RadialBasisMorphing:
         points = mesh.points.astype(np.float64)
         chosen = farthest_points(points[fixed], self.most)
         kernel = self.kernel or Polyharmonic(2 if mesh.space_dimension == 2 else 1)
-        origin, shift = points[fixed[chosen]], places[chosen] - points[fixed[chosen]]
-        a, b, c = (torch.from_numpy(part) for part in (origin, shift, points))
-        moved = points + radial_basis_displacements(a, b, c, kernel).numpy()
+        used = fixed[chosen]
+        start, moved = points[used], points
+        for step in range(1, self.steps + 1):
+            wanted = start + step / self.steps * (places[chosen] - start)
+            a, b, c = (torch.from_numpy(part) for part in (moved[used], wanted - moved[used], moved))
+            moved = moved + radial_basis_displacements(a, b, c, kernel).numpy()
         after = mesh.with_points(moved)
         folds = fold_report(mesh, after)
         if throw:
             folds.raise_if_folded(
                 "radial basis morphing",
-                "give more control nodes, move in several steps, or take ElasticMorphing, which does so by itself",
+                "give more control nodes, raise steps, or take ElasticMorphing, which does so by itself",
             )
         miss = np.linalg.norm(moved[fixed] - places, axis=1).max() / np.linalg.norm(np.ptp(points, axis=0))
         return Morphing(after, folds, float(miss))

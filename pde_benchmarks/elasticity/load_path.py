@@ -26,10 +26,10 @@ class Equilibrium:
     ----------
     displacements
         ``(size,)`` at rest and at the end of every increment that was solved, the components of a node side by side.
-    response
-        Stresses, tangents and state at the quadrature points.
-    share
-        Of the load, that is carried: 1, unless the solver failed.
+    shares
+        Of the load, at each of them: from 0 to 1, unless the solver failed.
+    responses
+        Stresses, tangents and state at the quadrature points, at each of them.
     status
         `Status.CONVERGED`, or how the last increment failed.
     residuals
@@ -37,8 +37,8 @@ class Equilibrium:
     """
 
     displacements: tuple[Array, ...]
-    response: Response
-    share: float
+    shares: tuple[float, ...]
+    responses: tuple[Response, ...]
     status: Status
     residuals: tuple[tuple[float, ...], ...]
 
@@ -46,6 +46,33 @@ class Equilibrium:
     def displacement(self) -> Array:
         """The last of them, ``(size,)``."""
         return self.displacements[-1]
+
+    @property
+    def response(self) -> Response:
+        """The last of them."""
+        return self.responses[-1]
+
+    @property
+    def share(self) -> float:
+        """Of the load, that is carried in the end."""
+        return self.shares[-1]
+
+    def at(self, share: float) -> Equilibrium:
+        """The path up to a share of the load at which an increment ended; the history of the solver is all of it.
+
+        Raises
+        ------
+        ProblemError
+            No increment ended there.
+        """
+        if share not in self.shares:
+            raise ProblemError(
+                f"no increment ended at the share {share:g} of the load: expected one of "
+                f"{', '.join(f'{known:g}' for known in self.shares)}; name it in the path's levels."
+            )
+        end = self.shares.index(share) + 1
+        before = self.displacements[:end], self.shares[:end], self.responses[:end]
+        return Equilibrium(*before, self.status, self.residuals)
 
     @property
     def iterations(self) -> int:
@@ -93,15 +120,15 @@ class LoadPath:
     def follow(self, loaded: LoadedBody) -> Equilibrium:
         """Load a body that never yielded before."""
         count, zero = loaded.body.point_count, np.zeros_like(loaded.load)
-        response = loaded.material.response(np.zeros((count, 3)), PlasticState.virgin(count))
+        responses = [loaded.material.response(np.zeros((count, 3)), PlasticState.virgin(count))]
         solved, shares, histories = [zero], [0.0], []
         pending, halvings, status = list(self.levels), self.max_halvings, Status.CONVERGED
         while pending and status == Status.CONVERGED:
             guess = _continued(solved, shares, pending[0])
-            made = loaded.increment(guess, response.state, pending[0], self.rtol, self.max_iterations)
+            made = loaded.increment(guess, responses[-1].state, pending[0], self.rtol, self.max_iterations)
             histories.append(made.history)
             if made.status == Status.CONVERGED:
-                response = made.balance.response
+                responses.append(made.balance.response)
                 solved.append(made.balance.displacement)
                 shares.append(pending.pop(0))
             elif halvings:
@@ -109,7 +136,7 @@ class LoadPath:
                 halvings -= 1
             else:
                 status = made.status
-        return Equilibrium(tuple(solved), response, shares[-1], status, tuple(histories))
+        return Equilibrium(tuple(solved), tuple(shares), tuple(responses), status, tuple(histories))
 
 
 def _continued(solved: list[Array], shares: list[float], target: float) -> Array:

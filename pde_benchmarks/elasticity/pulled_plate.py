@@ -18,6 +18,7 @@ from pde_benchmarks.elasticity.plane_strain import PlaneStrain
 from pde_benchmarks.elasticity.plasticity import ElastoPlastic
 from pde_benchmarks.elasticity.recovery import NAMES, RECOVERIES
 from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.mesh_steps import split_step
 from solvers import Status
 
 __all__ = ["PlateSolution", "Recovery", "check_plate", "pull", "stress_and_strain_units"]
@@ -55,19 +56,25 @@ class PlateSolution:
         recovered = RECOVERIES[self.recovery](self.loaded, found)
         return {"u": u, "v": v, **dict(zip(NAMES, recovered.T, strict=True))}
 
+    def at(self, share: float) -> PlateSolution:
+        """The solution at a smaller share of the load, at which an increment ended, else `ProblemError`."""
+        return replace(self, equilibrium=self.equilibrium.at(share))
+
     def scalars(self) -> dict[str, float]:
         """Largest vM and p of all vertices, largest v and s22 of those at the top."""
         return self._peaks(self.fields())
 
     def on_mesh(self, fields: tuple[str, ...], scalars: tuple[str, ...]) -> Mesh:
-        """The mesh with these fields and scalars."""
-        mesh, values = self.loaded.body.mesh, self.fields()
-        peaks = self._peaks(values)
-        return replace(
-            mesh,
-            point_data={**mesh.point_data, **{name: values[name] for name in fields}},
-            global_data={**mesh.global_data, **{name: np.array(peaks[name]) for name in scalars}},
-        )
+        """The mesh with these fields and scalars; "u@0.5" is u at half the load."""
+        mesh = self.loaded.body.mesh
+        points, numbers = dict(mesh.point_data), dict(mesh.global_data)
+        for share, names in _by_share(fields + scalars).items():
+            solution = self if share is None else self.at(share)
+            values = solution.fields()
+            peaks = solution._peaks(values)
+            points |= {full: values[name] for full, name in names.items() if full in fields}
+            numbers |= {full: np.array(peaks[name]) for full, name in names.items() if full in scalars}
+        return replace(mesh, point_data=points, global_data=numbers)
 
     def _peaks(self, fields: dict[str, Array]) -> dict[str, float]:
         top = self.loaded.body.mesh.node_set("top")
@@ -106,6 +113,15 @@ def pull(mesh: Mesh, material: ElastoPlastic, load: float, path: LoadPath, recov
     return PlateSolution(loaded, found, recovery)
 
 
+def _by_share(names: Sequence[str]) -> dict[float | None, dict[str, str]]:
+    """Share of the load, None for all of it, to names in full and without the share."""
+    found: dict[float | None, dict[str, str]] = {}
+    for full in names:
+        name, share = split_step(full) or (full, None)
+        found.setdefault(share, {})[full] = name
+    return found
+
+
 def check_plate(name: str, size: float, poisson: float, recovery: str) -> None:
     """Refuse constants of a plate that are out of range, as `ProblemError`."""
     if not 0 < size <= _COARSEST:
@@ -124,4 +140,5 @@ def stress_and_strain_units(names: Sequence[str], stress: str, strain: str) -> d
     >>> stress_and_strain_units(("u", "s11", "max_p"), "R0", "R0/E")
     {'u': 'R0/E', 's11': 'R0', 'max_p': 'R0/E'}
     """
-    return {name: strain if name.removeprefix("max_") in ("u", "v", "p") else stress for name in names}
+    plain = {name: (split_step(name) or (name,))[0].removeprefix("max_") for name in names}
+    return {name: strain if what in ("u", "v", "p") else stress for name, what in plain.items()}

@@ -323,6 +323,23 @@ def test_elastic_steps_go_where_one_harmonic_step_folds():
     np.testing.assert_allclose(moved.mesh.points[rim], goal, atol=1e-12)
 
 
+def test_radial_basis_functions_go_in_steps_where_one_folds():
+    """The same rotation; affine maps stay exact, for every step is one."""
+    mesh = annulus(10, 48)
+    _, rim = boundary(mesh)
+    inner = np.linalg.norm(mesh.points[rim], axis=1) < 0.6
+    turn = np.radians(100)
+    goal = mesh.points[rim].copy()
+    goal[inner] = goal[inner] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    assert RadialBasisMorphing().apply(mesh, rim, goal, throw=False).folds.count > 0
+    steps = RadialBasisMorphing(steps=10)
+    moved = steps.apply(mesh, rim, goal)
+    assert moved.folds.count == 0
+    np.testing.assert_allclose(moved.mesh.points[rim], goal, atol=1e-9)
+    B = np.array([[1.5, 0.2], [-0.1, 0.8]])
+    np.testing.assert_allclose(steps.apply(mesh, rim, mesh.points[rim] @ B).mesh.points, mesh.points @ B, atol=1e-9)
+
+
 def annulus(layers: int, around: int) -> Mesh:
     r, t = np.meshgrid(np.linspace(0.5, 1, layers + 1), 2 * np.pi * np.arange(around) / around, indexing="ij")
     number = np.arange(r.size).reshape(r.shape)

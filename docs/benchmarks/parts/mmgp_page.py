@@ -31,6 +31,7 @@ def render(record: Mapping[str, Any]) -> str:
         section(tables, "graph_network", "## A graph network"),
         section(tables, "gaussian_processes", "## The regression"),
         section(tables, "training_stages", "## Training, stage by stage"),
+        section(tables, "snapshot_memory", "### Memory"),
         "## All figures\n\n" + figures_table(figures),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

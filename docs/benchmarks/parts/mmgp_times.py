@@ -1,11 +1,15 @@
-"""Seconds of training by stage and of one prediction at ten thousand nodes, and the regression beside scikit-learn."""
+"""Seconds of training by stage and of one prediction at ten thousand nodes, memory, and scikit-learn's regression."""
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import overload
 
 import numpy as np
@@ -17,8 +21,11 @@ from parts.record import at_most
 from parts.training_script import Session
 from pde_benchmarks.elasticity import ElasticNotchedPlate
 from sciml.learners.mmgp import MMGP
+from sciml.learners.mmgp.inner_products import euclidean
+from sciml.learners.mmgp.reduction import CountRule, decompose
+from sciml.learners.mmgp.snapshots import SnapshotFile
 
-__all__ = ["regression", "times"]
+__all__ = ["memory", "regression", "times"]
 
 #: Edge length at the notches: about ten thousand nodes.
 FINE, COARSE = 0.0085, 0.1
@@ -59,6 +66,36 @@ def times(session: Session) -> None:
         bar=at_most(1),
         note=f"{min(sizes)} to {max(sizes)} nodes, morphing included, median {median(seconds):.2f} s, one thread",
     )
+
+
+def memory(session: Session) -> None:
+    """Peak memory of the decomposition of snapshots on the disk, for more and more of them, each in its own process."""
+    counts, size = ((20, 40), 2_000) if session.scale.small else ((250, 500, 1000, 2000), 40_000)
+    rows = []
+    for count in counts:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            rows.append([count, count * size * 8 / 2**20, pool.apply(decomposition_memory, (count, size))])
+    caption = (
+        f"Snapshots of {size} numbers in a file, ten modes, blocks of 64 MiB: peak memory of a process above what it "
+        "needs to start. The Gram matrix of all snapshots is in it."
+    )
+    session.record.table("snapshot_memory", ["snapshots", "file, MiB", "peak memory, MiB"], rows, caption)
+    session.record.figure("snapshots_8_times_as_many.memory", rows[-1][2] / rows[0][2], unit="1", note=caption)
+
+
+def decomposition_memory(count: int, size: int) -> float:
+    """Peak memory (MiB) of a decomposition above that of a process that has decomposed next to nothing."""
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        peaks = []
+        for rows, width in ((3, 4), (count, size)):
+            table = SnapshotFile(Path(folder) / f"{rows}.bin", width)
+            generator = torch.Generator().manual_seed(0)
+            for _ in range(rows):
+                table.append(torch.randn(width, generator=generator, dtype=torch.float64))
+            decompose(table, euclidean(width), CountRule(2 if rows == 3 else 10))
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return peaks[1] - peaks[0]
 
 
 def regression(session: Session) -> None:

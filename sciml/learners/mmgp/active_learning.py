@@ -59,7 +59,7 @@ def _shares(model: Model) -> Tensor:
     """1 / variance over the training set of each field or scalar, by column ``(m,)``; all outputs count the same."""
     total = model.processes.target_deviation.square()
     shares = torch.zeros_like(total)
-    groups = [model.columns.of(name) for name in model.fields]
+    groups = [model.columns.of(name) for name in model.columns.ranks]
     groups += [slice(i, i + 1) for i in map(model.columns.scalar, model.family.output_scalars)]
     for group in groups:
         energy = total[group].sum()

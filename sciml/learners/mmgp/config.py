@@ -36,6 +36,9 @@ class MMGPConfig:
         So many modes instead.
     most_modes
         At most so many, if they are chosen by energy.
+    steps
+        Fields in steps, of time or of load: "together", with modes over space and steps, so that a sample has one set
+        of coefficients for all steps; or "separately", with modes and coefficients for each step.
     folds
         Parts of the training set that are left out in turn for error bars.
     scalar_transforms
@@ -70,6 +73,7 @@ class MMGPConfig:
     field_energy: float = 1e-2
     field_modes: int | None = None
     most_modes: int = 40
+    steps: Literal["together", "separately"] = "together"
     folds: int = 10
     scalar_transforms: Literal["chosen", "none"] = "chosen"
     heavy_tailed: tuple[str, ...] | None = None
@@ -91,7 +95,8 @@ class MMGPConfig:
             )
         if self.inner_product not in ("mean-shape", "reference", "nodes"):
             raise ConfigurationError(f"inner_product {self.inner_product!r}: expected mean-shape, reference or nodes.")
-
+        if self.steps not in ("together", "separately"):
+            raise ConfigurationError(f"steps {self.steps!r}: expected together or separately.")
         for text in (*self.ratios, *self.scales.values()):
             monomial(text)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 
 from sciml.learners.mmgp.bases import Bases
 from sciml.learners.mmgp.correlation import shrunk_correlation
+from sciml.learners.mmgp.distance_growth import distance_growth
 from sciml.learners.mmgp.fitted import Fitted
 from sciml.learners.mmgp.fold_basis import folds_of
 from sciml.learners.mmgp.gaussian_processes import (
@@ -39,6 +40,10 @@ class ErrorBars:
         By key of the variant.
     scalar_factors, scalar_q2
         Conformal factor and Q² of each predicted scalar ``(q,)``.
+    scalar_scores
+        |error| / standard deviation of each sample and scalar ``(n, q)``.
+    distances
+        Mahalanobis distance of each shape from the others ``(n,)``.
     trust
         Scores of the training shapes.
     """
@@ -47,7 +52,14 @@ class ErrorBars:
     fields: dict[str, LeftOutField]
     scalar_factors: Tensor
     scalar_q2: Tensor
+    scalar_scores: Tensor
+    distances: Tensor
     trust: TrustLimits
+
+    def judged(self, keys: Iterable[str]) -> TrustLimits:
+        """What shapes are judged by, with the growth of the errors of these fields and of the scalars."""
+        scores = [*(self.fields[key].scores for key in keys), *self.scalar_scores.mT]
+        return replace(self.trust, growth=distance_growth(self.distances, scores))
 
 
 def measure_error_bars(
@@ -75,7 +87,7 @@ def measure_error_bars(
     left = leave_folds_out(
         folds_of(groups, folds, Generator().manual_seed(seed)),
         bases.shape,
-        bases.fields,
+        bases.blocks,
         (fitted.inputs, fitted.table.inputs),
         fitted.table.outputs,
         columns,
@@ -84,13 +96,12 @@ def measure_error_bars(
     )
     correlation = shrunk_correlation(left.scores)
     root = torch.linalg.cholesky(correlation)
-    fields = {
-        key: _field(key, variant.transform, carried, bases, left, columns, root) for key, variant in variants.items()
-    }
+    fields = {key: _field(key, variant, carried, bases, left, columns, root) for key, variant in variants.items()}
     first = columns.count - len(columns.scalars)
     scalars = [_scalar(left, first + i, transform) for i, transform in enumerate(fitted.transforms)]
     factors, q2 = torch.tensor(scalars, dtype=torch.float64).reshape(-1, 2).unbind(1)
-    return ErrorBars(correlation, fields, factors, q2, _trust(bases, left))
+    of_scalars = left.scores[:, first:].abs()
+    return ErrorBars(correlation, fields, factors, q2, of_scalars, left.unusual, _trust(bases, left))
 
 
 def _scalar(left: LeftOut, column: int, transform: Transform) -> tuple[float, float]:
@@ -104,19 +115,19 @@ def _scalar(left: LeftOut, column: int, transform: Transform) -> tuple[float, fl
 
 
 def _field(
-    key: str, transform: Transform, carried: Transported, bases: Bases, left: LeftOut, columns: Columns, root: Tensor
+    key: str, variant: Variant, carried: Transported, bases: Bases, left: LeftOut, columns: Columns, root: Tensor
 ) -> LeftOutField:
-    reduction, own = bases.fields[key].reduction, columns.of(key)
+    reduction, own = bases.reduction(key), columns.of(key)
     roots = left.variance[:, own].sqrt()[:, :, None] * root[own]
     return residual_variance(
         carried.fields[key],
-        left.weights[key],
+        left.weights[variant.block],
         reduction.modes,
         roots @ roots.mT,
         carried.floors[key].variance,
         carried.probes,
         key,
-        transform,
+        variant.transform,
     )
 
 

@@ -77,7 +77,7 @@ def regress(
         choices = choose_transforms(x, table.outputs, settings, Generator().manual_seed(seed))
         transforms = tuple(choice.transform for choice in choices)
     outputs = [t.forward(column)[:, None] for t, column in zip(transforms, table.outputs.mT, strict=True)]
-    targets = torch.cat([*(found.coefficients for found in bases.fields.values()), *outputs], dim=1)
+    targets = torch.cat([*(found.coefficients for found in bases.blocks.values()), *outputs], dim=1)
     processes = fit_gaussian_processes(x, targets, settings, Generator().manual_seed(seed), progress)
     scaled = TrainingTable(table.inputs, torch.cat([table.outputs[:, :0], *outputs], dim=1), {}, {})
     return Fitted(columns, inputs, scaled, transforms, processes)

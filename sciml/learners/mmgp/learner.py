@@ -11,6 +11,7 @@ import torch
 
 from meshes.mesh import Mesh
 from pde_benchmarks.mesh_problem import MeshProblem
+from pde_benchmarks.mesh_steps import split_step
 from pde_benchmarks.registry import configure, describe_problem, rebuild_mesh_problem
 from sciml.errors import LearnerError
 from sciml.learners.mmgp.active_learning import Suggestion, suggest_next
@@ -221,8 +222,12 @@ class MMGP:
 
     @property
     def similarity(self) -> Similarity:
-        """Ratios and units of the configuration."""
-        return Similarity(self.config.ratios, self.config.scales)
+        """Ratios and units of the configuration; the unit of a series is that of its steps."""
+        scales = self.config.scales
+        heads = {name: split_step(name) for name in self.family.fields + self.family.output_scalars}
+        steps = {name: scales[found[0]] for name, found in heads.items() if found and found[0] in scales}
+        series = {found[0] for found in heads.values() if found}
+        return Similarity(self.config.ratios, {**steps, **{n: unit for n, unit in scales.items() if n not in series}})
 
     def _seen(self, meshes: Sequence[Mesh]) -> Similar:
         return Similar(meshes, self.similarity)

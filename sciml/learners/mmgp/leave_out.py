@@ -28,7 +28,7 @@ class LeftOut:
     mean, variance, truth
         Of every column ``(n, m)``; truth are the coefficients in the basis of the sample's fold.
     weights
-        Name of a field to the predictions as combinations of the snapshots ``(n, n)``; rows sum to one.
+        Name of a block of fields to the predictions as combinations of the snapshots ``(n, n)``; rows sum to one.
     outside
         Distance (squared, ‖·‖_M²) of each shape from the span of the others' modes ``(n,)``.
     unusual
@@ -52,7 +52,7 @@ class LeftOut:
 def leave_folds_out(
     folds: list[Tensor],
     shape: Decomposition,
-    fields: dict[str, Decomposition],
+    blocks: dict[str, Decomposition],
     given: tuple[InputColumns, Tensor],
     outputs: Tensor,
     columns: Columns,
@@ -65,8 +65,8 @@ def leave_folds_out(
     ----------
     folds
         Numbers of the samples of each.
-    shape, fields
-        Decompositions of all snapshots.
+    shape, blocks
+        Decompositions of all snapshots, of fields by the name of their block.
     given
         The columns that the regression sees, and the given scalars ``(n, p)``.
     outputs
@@ -76,7 +76,7 @@ def leave_folds_out(
     """
     n = len(outputs)
     mean, variance, truth = (torch.zeros(n, columns.count, dtype=torch.float64) for _ in range(3))
-    weights = {name: torch.zeros(n, n, dtype=torch.float64) for name in fields}
+    weights = {name: torch.zeros(n, n, dtype=torch.float64) for name in blocks}
     outside, unusual = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.float64)
     for number, left in enumerate(folds):
         kept = torch.ones(n, dtype=torch.bool).index_fill(0, left, False).nonzero().flatten()
@@ -84,7 +84,7 @@ def leave_folds_out(
         outside[left] = own.outside[left]
         deviation = (own.coefficients[kept].square().sum(dim=0) / max(1, len(kept) - 1)).sqrt()
         unusual[left] = (own.coefficients[left] / torch.where(deviation > 0, deviation, 1.0)).norm(dim=1)
-        bases = {name: refit_basis(field, kept) for name, field in fields.items()}
+        bases = {name: refit_basis(block, kept) for name, block in blocks.items()}
         targets = torch.cat([*(basis.coefficients for basis in bases.values()), outputs], dim=1)
         inputs = given[0](own.coefficients, given[1])
         mean[left], variance[left] = refit(inputs[kept], targets[kept], inputs[left])

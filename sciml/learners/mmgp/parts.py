@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshes.mesh import Mesh
+from pde_benchmarks.errors import DatasetError
+from pde_benchmarks.mesh_steps import series_of
 from sciml.errors import LearnerError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class PartFamily:
     Parameters
     ----------
     fields
-        Point fields that are predicted, one number a node each.
+        Point fields that are predicted, one number a node each. Names with a step, "u@0.5" and "u@1", are one series.
     input_scalars, output_scalars
         Global data that are given and predicted.
     landmarks
@@ -38,7 +40,8 @@ class PartFamily:
     Raises
     ------
     LearnerError
-        Nothing is predicted, a name comes twice, or a vector of fields that are not predicted.
+        Nothing is predicted, a name comes twice, a field has the name of a series, or a vector of fields that are not
+        predicted.
     """
 
     fields: tuple[str, ...] = ()
@@ -63,12 +66,25 @@ class PartFamily:
         both = [name for name in self.fields if name in self.output_scalars]
         if both:
             raise LearnerError(f"{', '.join(both)} names a field and a scalar that are predicted: give two names.")
+        try:
+            series_of(self.fields)
+        except DatasetError as error:
+            raise LearnerError(str(error)) from error
         members = [name for vector in self.vectors for name in vector]
         foreign = [name for name in members if name not in self.fields]
         if foreign or len(set(members)) < len(members):
             raise LearnerError(
                 f"vectors {self.vectors}: expected predicted fields ({', '.join(self.fields)}), each once."
             )
+
+    @property
+    def series(self) -> dict[str, tuple[str, ...]]:
+        """The fields by the series of steps that they belong to; a field without steps is its own."""
+        return series_of(self.fields)
+
+    def blocks(self, steps: str) -> dict[str, tuple[str, ...]]:
+        """The fields that are reduced together, by the name of the block: a series, or each step ("separately")."""
+        return self.series if steps == "together" else {name: (name,) for name in self.fields}
 
 
 def scalar_values(mesh: Mesh, name: str) -> float:
@@ -108,7 +124,7 @@ def field_values(mesh: Mesh, name: str) -> Array:
     if values.size != len(mesh.points) or values.dtype.kind not in "fiu":
         raise LearnerError(
             f"field {name!r} of shape {values.shape[1:]} and dtype {values.dtype} a node instead of one real number "
-            "(give components as fields of their own)"
+            "(give components as fields of their own, and steps by pde_benchmarks.mesh_steps.with_step_values)"
         )
     flat: Array = values.reshape(-1).astype(np.float64)
     if not np.isfinite(flat).all():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from meshes.mesh import Mesh
+from pde_benchmarks.mesh_steps import split_step
 from sciml.errors import LearnerError
 from sciml.learners.mmgp.carrying import Carried
 from sciml.learners.mmgp.gaussian_processes import GaussianPrediction, Transform, original_moments
@@ -16,7 +18,7 @@ from sciml.learners.mmgp.model import JointNormal, Model
 from sciml.learners.mmgp.projection import NodalNormal
 from sciml.learners.mmgp.trust import TrustScore
 
-__all__ = ["MeshPrediction", "Samples", "predicted"]
+__all__ = ["MeshPrediction", "Samples", "StepSeries", "predicted"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,15 @@ class Samples:
 
     fields: dict[str, Tensor]
     scalars: dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class StepSeries:
+    """A field or scalar at its steps ``(s,)``, rising: mean and standard deviation ``(n, s)`` or ``(s,)``."""
+
+    steps: Tensor
+    mean: Tensor
+    std: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +67,26 @@ class MeshPrediction:
     nodal: NodalNormal
     on_scale: dict[str, tuple[Tensor, Tensor]]
     units: dict[str, float]
+
+    def series(self, name: str) -> StepSeries:
+        """A field or scalar at all its steps.
+
+        Raises
+        ------
+        LearnerError
+            Nothing of that name is predicted in steps.
+        """
+        mean: dict[str, Any] = {**self.mean, **self.scalar_mean}
+        std: dict[str, Any] = {**self.std, **self.scalar_std}
+        steps = sorted((found[1], key) for key in mean if (found := split_step(key)) and found[0] == name)
+        if not steps:
+            raise LearnerError(f"no steps of {name!r} are predicted: there are {', '.join(mean)}.")
+        keys = [key for _, key in steps]
+        mean_at, std_at = (
+            torch.stack([torch.as_tensor(side[key], dtype=torch.float64) for key in keys], dim=-1)
+            for side in (mean, std)
+        )
+        return StepSeries(torch.tensor([step for step, _ in steps], dtype=torch.float64), mean_at, std_at)
 
     def quantile(self, level: float) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Quantiles of fields ``(n,)`` and scalars, each value by itself.

@@ -107,6 +107,19 @@ class Reduction:
         total = self.energies.sum()
         return float((self.energies[self.rank :].sum() / total).sqrt()) if total > 0 else 0.0
 
+    def part(self, number: int, count: int) -> Reduction:
+        """Of fields that were joined from `count` of one size, that one: its modes are orthonormal with the others.
+
+        Examples
+        --------
+        >>> both = Reduction(torch.tensor([1.0, 2.0]), torch.tensor([[3.0, 4.0]]), torch.ones(1))
+        >>> both.part(1, 2).modes
+        tensor([[4.]])
+        """
+        return Reduction(
+            self.mean.chunk(count)[number].clone(), self.modes.chunk(count, dim=1)[number].clone(), self.energies
+        )
+
     def coefficients(self, fields: Tensor, product: InnerProduct) -> Tensor:
         """Coefficients ``(*batch, r)`` of fields ``(*batch, N)``."""
         return product.apply(fields - self.mean) @ self.modes.mT

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,30 +26,33 @@ class Columns:
     Parameters
     ----------
     ranks
-        Name of each field to its number of modes, in order.
+        Name of each block of fields that are reduced together to its number of modes, in order.
     scalars
         Names of the scalars.
+    blocks
+        Name of each field to its block; fields that are not there are their own.
 
     Examples
     --------
-    >>> columns = Columns({"u": 2, "v": 1}, ("peak",))
-    >>> columns.of("v"), columns.scalar("peak"), columns.count
+    >>> columns = Columns({"u": 2, "v": 1}, ("peak",), {"v@1": "v", "v@2": "v"})
+    >>> columns.of("v@2"), columns.scalar("peak"), columns.count
     (slice(2, 3, None), 3, 4)
     """
 
     ranks: dict[str, int]
     scalars: tuple[str, ...]
+    blocks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """All columns."""
         return sum(self.ranks.values()) + len(self.scalars)
 
-    def of(self, field: str) -> slice:
-        """Columns of the coefficients of a field."""
-        names = list(self.ranks)
-        begin = sum(self.ranks[name] for name in names[: names.index(field)])
-        return slice(begin, begin + self.ranks[field])
+    def of(self, name: str) -> slice:
+        """Columns of the coefficients of a field or block."""
+        block, names = self.blocks.get(name, name), list(self.ranks)
+        begin = sum(self.ranks[other] for other in names[: names.index(block)])
+        return slice(begin, begin + self.ranks[block])
 
     def scalar(self, name: str) -> int:
         """Column of a scalar."""

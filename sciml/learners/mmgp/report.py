@@ -72,6 +72,8 @@ class FitReport:
         By stage.
     unfinished
         Columns of the regression whose search of hyper-parameters did not converge.
+    growth
+        Power of the Mahalanobis distance with which errors of shapes grew beyond what was foretold; 0: they did not.
     notes
         What was dropped or looks odd.
     """
@@ -85,6 +87,7 @@ class FitReport:
     scalars: dict[str, ScalarReport]
     seconds: dict[str, float]
     unfinished: int
+    growth: float
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -103,6 +106,8 @@ class FitReport:
                 f"  {scalar}: left-out Q² {judged.left_out_q2:.4f}, factor {judged.factor:.2f}, {judged.transform}"
             )
         lines.append("  " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items()))
+        if self.growth:
+            lines.append(f"  error bars of unusual shapes grow with their distance to the power {self.growth:.2g}")
         if self.unfinished:
             lines.append(f"  {self.unfinished} searches of hyper-parameters have not converged")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
@@ -139,6 +144,7 @@ def fit_report(
         {name: ScalarReport(float(q2), float(factor), _words(scale)) for name, q2, factor, scale in judged},
         seconds,
         int((model.processes.status != Status.CONVERGED).sum()),
+        model.trust.growth,
         tuple(f"scalar {name} is the same in all samples and was left out" for name in model.inputs.dropped),
     )
 

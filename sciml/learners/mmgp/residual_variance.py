@@ -34,14 +34,23 @@ class LeftOutField:
         nodes (split conformal prediction, Vovk et al. 2005).
     rrmse
         √(mean over samples of mean squared error over their nodes / max f²), samples without any values left out.
-    q2
-        1 − squared error / squared deviation from the mean, over all samples and nodes.
+    scores
+        Root mean square over its nodes of error / standard deviation, the factor left out, for each sample ``(n,)``.
+    squared_error, spread
+        Sums over all samples and nodes of the squared error and of the squared deviation from the mean.
     """
 
     residual: Tensor
     factor: float
+    scores: Tensor
     rrmse: float
-    q2: float
+    squared_error: float
+    spread: float
+
+    @property
+    def q2(self) -> float:
+        """1 − squared error / spread."""
+        return 1 - self.squared_error / self.spread if self.spread > 0 else 1.0
 
 
 def residual_variance(
@@ -88,7 +97,9 @@ def residual_variance(
         for probe, covariance in zip(probes, covariances, strict=True)
     ]
     pairs = list(zip(errors, deviations, strict=True))
-    factor = upper_quantile(torch.cat([_score(*pair) for pair in pairs]), _LEVEL) / QUANTILE
+    scores = [_score(*pair) for pair in pairs]
+    factor = upper_quantile(torch.cat(scores), _LEVEL) / QUANTILE
+    typical = torch.stack([score.square().mean().sqrt() for score in scores])
     truths = [probe.values[key] for probe in probes]
     means = [
         original_moments(transform, GaussianPrediction(truth - error, (factor * deviation).square())).mean
@@ -96,7 +107,7 @@ def residual_variance(
     ]
     originals = [transform.inverse(truth) for truth in truths]
     wrong = [mean - truth for mean, truth in zip(means, originals, strict=True)]
-    return LeftOutField(residual, factor, *_errors(wrong, originals))
+    return LeftOutField(residual, factor, typical, *_errors(wrong, originals))
 
 
 def _deviation(modes: Tensor, covariance: Tensor, rough: Tensor) -> Tensor:
@@ -109,8 +120,8 @@ def _score(error: Tensor, deviation: Tensor) -> Tensor:
     return torch.where((deviation == 0) & (error == 0), 0.0, error.abs() / deviation)
 
 
-def _errors(errors: list[Tensor], truths: list[Tensor]) -> tuple[float, float]:
-    """RRMSE and Q²."""
+def _errors(errors: list[Tensor], truths: list[Tensor]) -> tuple[float, float, float]:
+    """RRMSE, squared error and spread."""
     relative = [
         float(error.square().mean() / truth.abs().max().square())
         for error, truth in zip(errors, truths, strict=True)
@@ -118,5 +129,5 @@ def _errors(errors: list[Tensor], truths: list[Tensor]) -> tuple[float, float]:
     ]
     every = torch.cat(truths)
     spread = float((every - every.mean()).square().sum())
-    q2 = 1 - float(torch.cat(errors).square().sum()) / spread if spread > 0 else 1.0
-    return (sum(relative) / len(relative)) ** 0.5 if relative else 0.0, q2
+    rrmse = (sum(relative) / len(relative)) ** 0.5 if relative else 0.0
+    return rrmse, float(torch.cat(errors).square().sum()), spread

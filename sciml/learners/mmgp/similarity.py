@@ -77,7 +77,7 @@ class Similarity:
         LearnerError
             As `units`, or a ratio divides by zero.
         """
-        mesh = replace(mesh, global_data={**mesh.global_data, **self.measured(mesh)})
+        mesh = replace(mesh, global_data={**mesh.global_data, **_arrays(self.measured(mesh))})
         ratios = {text: np.array(_value(text, mesh)) for text in self.ratios}
         units = {name: _unit(text, mesh) for name, text in self.scales.items()}
         fields = {name: mesh.point_data[name] / units[name] for name in units if name in mesh.point_data}
@@ -101,7 +101,7 @@ class Similarity:
         LearnerError
             A scalar is missing, or the unit is not positive.
         """
-        mesh = replace(mesh, global_data={**mesh.global_data, **self.measured(mesh)})
+        mesh = replace(mesh, global_data={**mesh.global_data, **_arrays(self.measured(mesh))})
         return {name: _unit(text, mesh) for name, text in self.scales.items()}
 
 
@@ -129,7 +129,7 @@ class Similar(Sequence[Mesh]):
             mesh = self.samples[index]
             if index not in self._measured:
                 self._measured[index] = self.similarity.measured(mesh)
-            return self.similarity.seen(replace(mesh, global_data={**mesh.global_data, **self._measured[index]}))
+            return self.similarity.seen(replace(mesh, global_data={**mesh.global_data, **_arrays(self._measured[index])}))
 
 
 def monomial(text: str) -> dict[str, int]:
@@ -155,6 +155,10 @@ def monomial(text: str) -> dict[str, int]:
     if place != len(text.strip()) or not powers:
         raise ConfigurationError(f"{text!r}: expected names of scalars with * and / between them, such as P/R0.")
     return powers
+
+
+def _arrays(numbers: Mapping[str, float]) -> dict[str, np.ndarray]:
+    return {name: np.array(value) for name, value in numbers.items()}
 
 
 def _value(text: str, mesh: Mesh) -> float:

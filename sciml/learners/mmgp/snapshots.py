@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SnapshotFile", "SnapshotTable", "Snapshots", "column_blocks", "row_blocks"]
+__all__ = ["JoinedSnapshots", "SnapshotFile", "SnapshotTable", "Snapshots", "column_blocks", "row_blocks"]
 
-_BYTES_AT_ONCE = 2**28
+_BYTES_AT_ONCE = 2**26
 
 
 class Snapshots(Protocol):
@@ -52,6 +52,40 @@ class SnapshotTable:
 
     def columns(self, begin: int, end: int) -> Tensor:
         return self.values[:, begin:end]
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedSnapshots:
+    """Tables of equally many samples side by side: the steps of a series as one long field.
+
+    Examples
+    --------
+    >>> one, two = (SnapshotTable(torch.full((2, 2), v, dtype=torch.float64)) for v in (1.0, 2.0))
+    >>> JoinedSnapshots((one, two)).rows(0, 1), JoinedSnapshots((one, two)).columns(1, 3)[0].tolist()
+    (tensor([[1., 1., 2., 2.]], dtype=torch.float64), [1.0, 2.0])
+    """
+
+    parts: Sequence[Snapshots]
+
+    @property
+    def count(self) -> int:
+        return self.parts[0].count
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        return torch.cat([part.rows(begin, end) for part in self.parts], dim=1)
+
+    def columns(self, begin: int, end: int) -> Tensor:
+        found, first = [], 0
+        for part in self.parts:
+            low, high = max(begin - first, 0), min(end - first, part.size)
+            if low < high:
+                found.append(part.columns(low, high))
+            first += part.size
+        return torch.cat(found, dim=1)
 
 
 class SnapshotFile:

@@ -47,6 +47,7 @@ def write_learner(directory: Path, description: dict[str, Any], model: Model) ->
         "rims": [rim.period for rim in model.carrier.reference.rims],
         "factors": {name: field.factor for name, field in model.fields.items()},
         "size": model.trust.size,
+        "growth": model.trust.growth,
     }
     directory.mkdir(parents=True, exist_ok=True)
     write_tensors(directory / _WEIGHTS, _tensors(model))
@@ -101,7 +102,7 @@ def _tensors(model: Model) -> dict[str, Tensor]:
     if model.carrier.frame is not None:
         found |= _prefixed("frame", _of(model.carrier.frame))
     inputs = {"kept": model.inputs.kept, "low": model.inputs.low, "high": model.inputs.high}
-    trust = {name: value for name, value in _of(model.trust).items() if name != "size"}
+    trust = {name: value for name, value in _of(model.trust).items() if isinstance(value, Tensor)}
     return {
         **found,
         **_prefixed("inputs", inputs),
@@ -131,6 +132,9 @@ def _model(
         own = _under(f"field.{number}", tensors)
         residual, floor = own.pop("residual"), own.pop("floor")
         fields[name] = FieldModel(Reduction(**own), residual, floor, values["factors"][name], maps[number])
+    blocks = family.blocks(config.steps)
+    ranks = {block: fields[names[0]].reduction.rank for block, names in blocks.items()}
+    columns = Columns(ranks, family.output_scalars, {name: block for block, names in blocks.items() for name in names})
     places = shape.mean.reshape(-1, len(common.mesh.points)).mT
     return Model(
         family,
@@ -138,13 +142,13 @@ def _model(
         inner_product(config.inner_product, common.mesh, common.mesh.with_points(places.numpy())),
         shape,
         fields,
-        Columns({name: field.reduction.rank for name, field in fields.items()}, family.output_scalars),
+        columns,
         InputColumns(family.input_scalars, **_under("inputs", tensors)),
         restore(_under("processes", tensors)),
         tensors["correlation"],
         tensors["scalar_factors"],
         decode_transforms(tensors["transforms"]),
-        TrustLimits(values["size"], **_under("trust", tensors)),
+        TrustLimits(values["size"], **_under("trust", tensors), growth=values.get("growth", 0.0)),
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from meshes.errors import MeshError
 from meshes.mesh import Mesh
+from pde_benchmarks.mesh_steps import split_step
 
 __all__ = ["Mirror", "WithMirrorImages"]
 
@@ -37,7 +38,8 @@ class Mirror:
     axis
         0, 1 or 2.
     odd
-        Fields and scalars that change their sign, such as the displacement along the axis.
+        Fields and scalars that change their sign, such as the displacement along the axis; "u" stands for all its
+        steps.
     swapped
         Pairs of names of node and facet sets that change places, such as (("left", "right"),).
 
@@ -69,14 +71,17 @@ class Mirror:
         return Mesh(
             points,
             {kind: _mirrored(kind, nodes) for kind, nodes in mesh.cells.items()},
-            {name: -values if name in self.odd else values for name, values in mesh.point_data.items()},
-            global_data={name: -values if name in self.odd else values for name, values in mesh.global_data.items()},
+            {name: -values if self._is_odd(name) else values for name, values in mesh.point_data.items()},
+            global_data={n: -values if self._is_odd(n) else values for n, values in mesh.global_data.items()},
             node_sets={other.get(name, name): nodes for name, nodes in mesh.node_sets.items()},
             facet_sets={
                 other.get(name, name): {kind: _mirrored(kind, nodes) for kind, nodes in blocks.items()}
                 for name, blocks in mesh.facet_sets.items()
             },
         )
+
+    def _is_odd(self, name: str) -> bool:
+        return name in self.odd or (split_step(name) or (name,))[0] in self.odd
 
 
 @dataclass(frozen=True)

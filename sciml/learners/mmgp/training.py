@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from sciml.learners.mmgp.report import FitReport, fit_report
 from sciml.learners.mmgp.stages import Stages
 from sciml.learners.mmgp.training_table import TrainingTable, training_table
 from sciml.learners.mmgp.transport import Transported, transport
-from sciml.learners.mmgp.variants import Variant, best_variants, variants_of
+from sciml.learners.mmgp.variants import Variant, best_variants, blocks_of, variants_of
 
 if TYPE_CHECKING:
     from sciml.inference.result import Advance
@@ -68,7 +68,9 @@ def train(
     stages = Stages(_SHARES, progress)
     with stages.stage("checks") as told:
         table = training_table(meshes, family, told)
-    variants = variants_of(family.fields, {name: table.values[name] for name in _heavy_tailed(table, family, config)})
+    blocks = family.blocks(config.steps)
+    heavy = _heavy_tailed(table, family, config, blocks)
+    variants = variants_of(blocks, {b: torch.cat([table.values[name] for name in blocks[b]]) for b in heavy})
     with stages.stage("common mesh"):
         prepared = morphing.prepared(meshes, family.landmarks)
         reference = central_sample(meshes, prepared)
@@ -77,7 +79,7 @@ def train(
         with stages.stage("morphing") as told:
             carried = transport(meshes, carrier, family, variants, Path(folder), told)
         with stages.stage("reduction"):
-            bases = decompose_all(carried, carrier.common.mesh, config)
+            bases = decompose_all(carried, carrier.common.mesh, config, blocks_of(variants))
         with stages.stage("regression") as told:
             fitted = regress(bases, table, family, config, seed, lambda fraction, text: told(fraction, 1))
         with stages.stage("left out") as told:
@@ -100,43 +102,54 @@ def _model(
     """Keep of every field the variant with the least left-out error, and of the regression its columns."""
     chosen = _chosen(variants, bars)
     fields = {}
-    for name, key in chosen.items():
-        reduction, bar = bases.fields[key].reduction, bars.fields[key]
-        floor = carried.floors[key].variance
-        fields[name] = FieldModel(reduction, bar.residual, floor, bar.factor, variants[key].transform)
+    for name in family.fields:
+        key = chosen[name]
+        bar, floor = bars.fields[key], carried.floors[key].variance
+        fields[name] = FieldModel(bases.reduction(key), bar.residual, floor, bar.factor, variants[key].transform)
+    names = {variants[key].block: variants[name].block for name, key in chosen.items()}
+    ranks = {name: bases.blocks[block].reduction.rank for block, name in names.items()}
+    columns = Columns(ranks, family.output_scalars, {name: variants[name].block for name in fields})
     every = torch.arange(fitted.columns.count)
     scalars = every[fitted.columns.count - len(family.output_scalars) :]
-    kept = torch.cat([*(every[fitted.columns.of(key)] for key in chosen.values()), scalars])
+    kept = torch.cat([*(every[fitted.columns.of(block)] for block in names), scalars])
     return Model(
         family,
         carrier,
         bases.product,
         bases.shape.reduction,
         fields,
-        Columns({name: field.reduction.rank for name, field in fields.items()}, family.output_scalars),
+        columns,
         fitted.inputs,
         fitted.processes if len(kept) == len(every) else take_columns(fitted.processes, kept),
         torch.linalg.cholesky(bars.correlation[kept][:, kept]),
         bars.scalar_factors,
         fitted.transforms,
-        bars.trust,
+        bars.judged(chosen.values()),
     )
 
 
 def _chosen(variants: dict[str, Variant], bars: ErrorBars) -> dict[str, str]:
-    return best_variants(variants, {key: 1 - bar.q2 for key, bar in bars.fields.items()})
+    errors = {}
+    for block, keys in blocks_of(variants).items():
+        found = [bars.fields[key] for key in keys]
+        spread = sum(one.spread for one in found)
+        errors[block] = sum(one.squared_error for one in found) / spread if spread > 0 else 0.0
+    return best_variants(variants, errors)
 
 
-def _heavy_tailed(table: TrainingTable, family: PartFamily, config: MMGPConfig) -> tuple[str, ...]:
-    """Fields that are also tried on another scale."""
+def _heavy_tailed(
+    table: TrainingTable, family: PartFamily, config: MMGPConfig, blocks: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Blocks of fields that are also tried on another scale."""
     turned = {name for vector in family.vectors for name in vector} if config.align else set()
+    free = {block: fields for block, fields in blocks.items() if not turned.intersection(fields)}
     if config.heavy_tailed is None:
-        return tuple(name for name in family.fields if table.tails[name] > _HEAVY and name not in turned)
-    unknown = [name for name in config.heavy_tailed if name not in family.fields]
-    mixed = [name for name in config.heavy_tailed if name in turned]
-    if unknown or mixed:
+        return tuple(b for b, fields in free.items() if any(table.tails[name] > _HEAVY for name in fields))
+    wanted = {b for b, fields in free.items() if {b, *fields}.intersection(config.heavy_tailed)}
+    known = {name for block, fields in free.items() for name in (block, *fields)}
+    if not known.issuperset(config.heavy_tailed):
         raise LearnerError(
             f"heavy_tailed = {', '.join(config.heavy_tailed)}: expected predicted fields "
             f"({', '.join(family.fields)}), and no components of vectors where parts are turned."
         )
-    return config.heavy_tailed
+    return tuple(block for block in free if block in wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -23,6 +24,8 @@ class TrustScore:
         Distance of its coefficients from their mean, in standard deviations.
     out_of_span_usual, mahalanobis_usual
         95 % quantiles of both over training shapes that were left out.
+    growth
+        Errors of those shapes grew with the power `growth` of their Mahalanobis distance beyond what was foretold.
 
     Examples
     --------
@@ -35,6 +38,7 @@ class TrustScore:
     mahalanobis: float
     out_of_span_usual: float
     mahalanobis_usual: float
+    growth: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -48,8 +52,15 @@ class TrustScore:
 
     @property
     def inflation(self) -> float:
-        """Standard deviations are multiplied by it: Gaussian processes do not see what is outside of the span."""
-        return max(1.0, self.out_of_span / self.out_of_span_usual)
+        """Standard deviations are multiplied by it.
+
+        Gaussian processes do not see what is outside of the span; and within it errors may grow faster with the
+        distance than the processes say, where samples that were left out have shown so. What each adds to the variance
+        is added up.
+        """
+        outside = max(1.0, self.out_of_span / self.out_of_span_usual)
+        unusual = max(1.0, (self.mahalanobis / self.mahalanobis_usual) ** self.growth)
+        return math.sqrt(outside**2 + unusual**2 - 1.0)
 
     def __str__(self) -> str:
         words = (
@@ -71,12 +82,15 @@ class TrustLimits:
         Standard deviation of each shape coefficient over the training set ``(r,)``.
     out_of_span, mahalanobis
         Sorted scores ``(n,)`` of the training shapes, each left out.
+    growth
+        As in `TrustScore`.
     """
 
     size: float
     deviations: Tensor
     out_of_span: Tensor
     mahalanobis: Tensor
+    growth: float = 0.0
 
     def score(self, outside: float, coefficients: Tensor) -> TrustScore:
         """Judge a shape by its distance from the span (‖·‖_M) and its coefficients ``(r,)``."""
@@ -88,6 +102,7 @@ class TrustLimits:
             float((coefficients / self.deviations).norm()),
             max(upper_quantile(away, 0.95), floor),
             max(upper_quantile(unusual, 0.95), floor),
+            self.growth,
         )
 
 

@@ -16,6 +16,7 @@ from meshes.morphing import ElasticMorphing, HarmonicMorphing, RadialBasisMorphi
 from sciml.learners.mmgp.morphed import Morphed, bare
 from sciml.learners.mmgp.morphings.charts import polygon_chart
 from sciml.learners.mmgp.morphings.disc import DiscMorphing
+from sciml.learners.mmgp.morphings.holed_faces import HoledFace, require_alike
 from sciml.learners.mmgp.morphings.named_faces import Face, named_faces
 from sciml.learners.mmgp.transfer import interpolation_between
 
@@ -28,10 +29,11 @@ Array = NDArray[Any]
 class FacesMorphing:
     """Each named face goes to the reference's face of that name, edge to edge and corner to corner; the inside follows.
 
-    Faces are facet sets that are discs and cover the surface. Corners are nodes where three of them meet; between
-    corners the nodes of an edge are placed by arc length; both faces are flattened onto one polygon by harmonic maps
-    (onto a disc, where there are fewer than three corners or triangles collapse on the polygon), and the way back is
-    the reference's face. Landmarks on edges count as corners.
+    Faces are facet sets that cover the surface. Corners are nodes where three of them meet; between corners the nodes
+    of an edge are placed by arc length; both faces are flattened onto one polygon by harmonic maps (onto a disc, where
+    there are fewer than three corners or triangles collapse on the polygon), and the way back is the reference's face.
+    Faces with holes and tubes have no such chart: their rims go to the reference's rims, and the face follows by
+    harmonic displacements. Landmarks on edges count as corners.
 
     Parameters
     ----------
@@ -77,16 +79,18 @@ class FacesMorphing:
         theirs = _charted_reference(reference, self.faces, self.landmarks)
         targets = np.full((len(mesh.points), mesh.space_dimension), np.nan)
         for name, face in named_faces(mesh, self.faces, self.landmarks).items():
-            targets[face.nodes] = theirs[name].places_of(face)
+            try:
+                targets[face.nodes] = theirs[name].places_of(face)
+            except MorphingError as error:
+                raise MorphingError(f"face {name!r}: {error}") from error
         nodes = np.flatnonzero(np.isfinite(targets).all(axis=1))
         return Morphed(bare(mesh, self.interior.apply(mesh, nodes, targets[nodes]).mesh.points))
 
 
 @dataclass(frozen=True, eq=False)
 class _ChartedFace:
-    """A face of the reference with its charts: the polygon, if it has one, and the disc."""
+    """A disc of the reference with its charts: the polygon, if it has one, and the disc."""
 
-    name: str
     face: Face
     polygon: Morphed | None
     disc: DiscMorphing
@@ -94,32 +98,27 @@ class _ChartedFace:
 
     def places_of(self, face: Face) -> Array:
         """Where the nodes of another mesh's face go on this one, ``(m, 3)``."""
+        require_alike(face, self.face)
         corners = tuple(self.face.corners)
-        if set(face.corners) != set(corners):
-            raise MorphingError(
-                f"face {self.name!r} has the corners {', '.join(face.corners) or 'none'}, the reference's has "
-                f"{', '.join(corners) or 'none'}: expected the same; name the faces alike in all meshes."
-            )
         patch = face.with_corners()
-        try:
-            if self.polygon is not None:
-                try:
-                    return interpolation_between(self.polygon, polygon_chart(patch, corners)) @ self.face.mesh.points
-                except MorphingError:  # the disc never collapses a triangle
-                    pass
-            return interpolation_between(self.on_disc, self.disc.reference(patch)) @ self.face.mesh.points
-        except MorphingError as error:
-            raise MorphingError(f"face {self.name!r}: {error}") from error
+        if self.polygon is not None:
+            try:
+                return interpolation_between(self.polygon, polygon_chart(patch, corners)) @ self.face.mesh.points
+            except MorphingError:  # the disc never collapses a triangle
+                pass
+        return interpolation_between(self.on_disc, self.disc.reference(patch)) @ self.face.mesh.points
 
 
 @lru_cache(maxsize=4)
 def _charted_reference(
     reference: Morphed, faces: tuple[str, ...], landmarks: tuple[str, ...]
-) -> dict[str, _ChartedFace]:
+) -> dict[str, _ChartedFace | HoledFace]:
     return {name: _charted(name, face) for name, face in named_faces(reference.mesh, faces, landmarks).items()}
 
 
-def _charted(name: str, face: Face) -> _ChartedFace:
+def _charted(name: str, face: Face) -> _ChartedFace | HoledFace:
+    if len(face.rims) > 1:
+        return HoledFace(face)
     corners = tuple(face.corners)
     mesh = face.with_corners()
     try:
@@ -128,6 +127,6 @@ def _charted(name: str, face: Face) -> _ChartedFace:
         polygon = None
     try:
         disc = DiscMorphing().prepared([mesh], corners)
-        return _ChartedFace(name, face, polygon, disc, disc.reference(mesh))
+        return _ChartedFace(face, polygon, disc, disc.reference(mesh))
     except MorphingError as error:
         raise MorphingError(f"face {name!r} of the reference: {error}") from error

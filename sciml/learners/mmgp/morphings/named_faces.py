@@ -10,12 +10,31 @@ from numpy.typing import NDArray
 
 from meshes.errors import MeshError, MorphingError
 from meshes.mesh import Mesh
-from meshes.morphing.surfaces import disc
+from meshes.morphing.surfaces import disc, surface
 from meshes.topology import boundary_facets, match_rows, restrict
 
-__all__ = ["Face", "named_faces"]
+__all__ = ["Face", "FaceRim", "named_faces"]
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRim:
+    """A closed curve that bounds a face.
+
+    Attributes
+    ----------
+    loop
+        Nodes ``(m,)`` of the face's mesh in order, the face on the left.
+    neighbours
+        Names of the faces on the other side.
+    corners
+        Names of the corners on it, in order.
+    """
+
+    loop: Array
+    neighbours: frozenset[str]
+    corners: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +50,14 @@ class Face:
     corners
         Name of each corner to its node in `mesh`, in the order of the face's boundary: the names of the faces that
         meet there, or the name of a landmark.
+    rims
+        Its boundary: one curve around a disc, more if the face has holes or is a tube.
     """
 
     mesh: Mesh
     nodes: Array
     corners: dict[str, int]
+    rims: tuple[FaceRim, ...]
 
     def with_corners(self) -> Mesh:
         """The mesh with a node set for each corner."""
@@ -50,14 +72,15 @@ def named_faces(mesh: Mesh, faces: tuple[str, ...], landmarks: tuple[str, ...]) 
     MeshError
         A name is no facet set.
     MorphingError
-        The facet sets do not cover the surface or overlap, a face is no disc, or two corners join the same faces.
+        The facet sets do not cover the surface or overlap, a face is closed or in several parts, or two corners join
+        the same faces.
     """
     pieces = _pieces(mesh, faces)
     member = np.zeros((len(faces), len(mesh.points)), dtype=bool)
     for row, triangles in zip(member, pieces.values(), strict=True):
         row[triangles] = True
     corners = _corners(mesh, faces, member, landmarks)
-    return {name: _face(mesh, name, triangles, corners) for name, triangles in pieces.items()}
+    return {name: _face(mesh, name, triangles, corners, faces, member) for name, triangles in pieces.items()}
 
 
 def _pieces(mesh: Mesh, faces: tuple[str, ...]) -> dict[str, Array]:
@@ -106,13 +129,23 @@ def _corners(mesh: Mesh, faces: tuple[str, ...], member: Array, landmarks: tuple
     return corners
 
 
-def _face(mesh: Mesh, name: str, triangles: Array, corners: dict[str, int]) -> Face:
+def _face(
+    mesh: Mesh, name: str, triangles: Array, corners: dict[str, int], faces: tuple[str, ...], member: Array
+) -> Face:
     patch, nodes = restrict(Mesh(mesh.points, {"triangle": triangles}))
-    number = {int(node): place for place, node in enumerate(nodes)}
     try:
-        _, loop = disc(patch)
+        found = surface(patch)
+        if found.parts > 1 or found.genus or not found.loops:
+            disc(patch)  # says what is wrong
     except MorphingError as error:
         raise MorphingError(f"face {name!r}: {error}") from error
-    place = {int(node): position for position, node in enumerate(loop)}
-    own = {key: number[node] for key, node in corners.items() if node in number and number[node] in place}
-    return Face(patch, nodes, dict(sorted(own.items(), key=lambda item: place[item[1]])))
+    number = {int(node): place for place, node in enumerate(nodes)}
+    ours = {key: number[node] for key, node in corners.items() if node in number}
+    rims = []
+    for loop in found.loops:
+        place = {int(node): position for position, node in enumerate(loop)}
+        own = sorted((place[node], key) for key, node in ours.items() if node in place)
+        beside = np.flatnonzero(member[:, nodes[loop]].any(axis=1))
+        neighbours = frozenset(faces[i] for i in beside) - {name}
+        rims.append(FaceRim(loop, neighbours, tuple(key for _, key in own)))
+    return Face(patch, nodes, {key: ours[key] for rim in rims for key in rim.corners}, tuple(rims))

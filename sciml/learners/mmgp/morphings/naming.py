@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from meshes.errors import MeshError, MorphingError
 from meshes.mesh import Mesh
 from meshes.morphing import ElasticMorphing, HarmonicMorphing, RadialBasisMorphing
 from sciml.errors import LearnerError
@@ -13,6 +14,7 @@ from sciml.learners.mmgp.morphings.boundary import BoundaryMorphing
 from sciml.learners.mmgp.morphings.disc import DiscMorphing
 from sciml.learners.mmgp.morphings.faces import FacesMorphing
 from sciml.learners.mmgp.morphings.given import GivenMorphing, SameCells
+from sciml.learners.mmgp.morphings.named_faces import named_faces
 
 __all__ = ["MORPHINGS", "decode_morphing", "encode_morphing", "named_morphing"]
 
@@ -25,7 +27,7 @@ MORPHINGS: dict[str, Morphing] = {
     "radial-basis": BoundaryMorphing(RadialBasisMorphing()),
     "faces": FacesMorphing(HarmonicMorphing()),
     "faces-elastic": FacesMorphing(ElasticMorphing()),
-    "faces-radial-basis": FacesMorphing(RadialBasisMorphing()),
+    "faces-radial-basis": FacesMorphing(RadialBasisMorphing(steps=5)),
     "given": GivenMorphing(),
     "same-cells": SameCells(),
 }
@@ -42,7 +44,8 @@ def named_morphing(name: str, mesh: Mesh) -> Morphing:
     """The morphing of a name; "auto" chooses by the first mesh of a family.
 
     Surfaces that are discs are flattened, plane parts with holes go to a reference by their boundaries, solids by
-    their named faces.
+    their named faces; where there are holes the inside follows by radial basis functions, for harmonic maps fold the
+    cells around a hole that grows to twice its size.
 
     Raises
     ------
@@ -65,10 +68,17 @@ def _fitting(mesh: Mesh) -> str:
     from meshes.morphing.surfaces import surface
 
     if mesh.dimension == 3:
-        return "faces"
+        return "faces-radial-basis" if _has_holed_faces(mesh) else "faces"
     if list(mesh.blocks()) == ["triangle"] and len(surface(mesh).loops) == 1:
         return "disc"
     return "radial-basis"
+
+
+def _has_holed_faces(mesh: Mesh) -> bool:
+    try:
+        return any(len(face.rims) > 1 for face in named_faces(mesh, tuple(mesh.facet_sets), ()).values())
+    except (MeshError, MorphingError):  # the morphing says what is wrong
+        return False
 
 
 def encode_morphing(morphing: Morphing) -> dict[str, Any]:
