@@ -82,6 +82,7 @@ class Trainer:
         validate: Callable[[], float] | None = None,
         spent: float = 0.0,
         stage: str = "",
+        prepare: Callable[[float], None] | None = None,
     ) -> History:
         """Train ``module`` in place and return the course of its training.
 
@@ -100,6 +101,8 @@ class Trainer:
             Seconds that preparation has already taken, charged to the budget.
         stage
             Tells the checkpoints of a learner that calls `fit` more than once apart.
+        prepare
+            Called before every step with the progress in [0, 1]: for schedules, and for constraints on the weights.
 
         Raises
         ------
@@ -128,7 +131,7 @@ class Trainer:
         ):
             course = _Course(self.config, engine, loss, data, checkpoint, Stopwatch(self.config.clock, spent))
             course.resume()
-            course.run(validate, self.progress, interrupts)
+            course.run(validate, self.progress, interrupts, prepare)
         module.train(was_training)
         return course.history
 
@@ -268,10 +271,13 @@ class _Course:
         validate: Callable[[], float] | None,
         progress: Callable[[Progress], None] | None,
         interrupts: Interrupts,
+        prepare: Callable[[float], None] | None,
     ) -> None:
         """Step until the budget is spent."""
         while self.fraction < 1:
             before, rate = self.fraction, self.config.rate(self.fraction)
+            if prepare is not None:
+                prepare(before)
             loss = self._advance(rate)
             self.last_loss, seconds, received = self.engine.agreed(loss, self.clock.seconds, float(interrupts.received))
             with self.clock.held():

@@ -1,0 +1,62 @@
+"""A proximal network that is being trained: projected before every use, with a running average of its weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sciml.learners.proximal.convex_network import ConvexNetwork
+
+__all__ = ["AveragedNetwork"]
+
+
+class AveragedNetwork(nn.Module):
+    """A convex network and the exponential average of its weights, which is convex, too.
+
+    In training mode it is the network of the last step, else the average.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    decay
+        Of the average, reached gradually: after few steps younger weights count more.
+    """
+
+    def __init__(self, network: ConvexNetwork, decay: float) -> None:
+        super().__init__()
+        self.network, self.decay = network, decay
+        self.steps: Tensor
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        for name, value in network.named_parameters():
+            self.register_buffer(_buffer(name), value.detach().clone())
+
+    def forward(self, v: Tensor) -> Tensor:
+        """F(v)."""
+        if self.training:
+            answer: Tensor = self.network(v)
+            return answer
+        weights = {name: getattr(self, _buffer(name)) for name, _ in self.network.named_parameters()}
+        averaged: Tensor = torch.func.functional_call(self.network, weights, (v,))
+        return averaged
+
+    @torch.no_grad()
+    def advance(self) -> None:
+        """Take in what the optimiser has done: make the weights admissible, then average them."""
+        self.network.project_()
+        count = int(self.steps)
+        decay = min(self.decay, count / (count + 9)) if count else 0.0
+        for name, value in self.network.named_parameters():
+            getattr(self, _buffer(name)).lerp_(value, 1 - decay)
+        self.steps += 1
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Give the network its averaged weights."""
+        self.advance()
+        for name, value in self.network.named_parameters():
+            value.copy_(getattr(self, _buffer(name)))
+
+
+def _buffer(name: str) -> str:
+    return "averaged_" + name.replace(".", "_")
