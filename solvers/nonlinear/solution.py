@@ -21,7 +21,7 @@ class NonlinearStats:
     iterations
         Steps tried by each system, ``(*batch)`` int32.
     residual_norm, initial_residual_norm
-        ‖f‖₂ at the solution and at x0, ``(*batch)``.
+        ‖f‖₂ at the solution and at x0, ``(*batch)``; of `minimize` that of the gradient.
     correction
         ‖s‖ / ‖x‖ of the last Newton step s that was computed, ``(*batch)``: an estimate of the relative error before it
         was taken, infinite if none was. Of least squares: ‖D s‖ / ‖D x‖ of the next Gauss–Newton step, D the lengths of
@@ -36,6 +36,8 @@ class NonlinearStats:
         max over j of |⟨Jⱼ, r⟩| / (‖Jⱼ‖ ‖r‖) at a least-squares solution, ``(*batch)``: 0 at a minimum.
     condition
         Condition number of J there, columns scaled to unit length; infinite if they depend on each other.
+    products
+        Of `minimize`: products with the Hessian that each system took, ``(*batch)`` int32.
     """
 
     iterations: Tensor
@@ -48,11 +50,12 @@ class NonlinearStats:
     method: str
     cosine: Tensor | None = None
     condition: Tensor | None = None
+    products: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class NonlinearSolution:
-    """Result of `root` and `least_squares`.
+    """Result of `root`, `least_squares` and `minimize`.
 
     Attributes
     ----------
