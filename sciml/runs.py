@@ -5,7 +5,7 @@
     config.yaml          the experiment: enough to repeat it, with versions and hardware
     learner.json         the learner's configuration and problem
     weights.safetensors  what it learned
-    history.csv          the course of its training; of learners on meshes training.txt, and reference.h5 beside it
+    history.csv          the course of its training; of learners on meshes training.txt, training.json and reference.h5
     metrics.json         errors, seconds, parameters
     figures/*.png
     report.html          written last: a run that has it is finished
@@ -42,6 +42,7 @@ _FILES = (
     "metrics.json",
     "history.csv",
     "training.txt",
+    "training.json",
     "weights.safetensors",
     "reference.h5",
     "learner.json",

@@ -4,61 +4,85 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from sciml.commands import run_options as option
+
 __all__ = ["compare"]
 
-Settings = list[str] | None
+BUDGET = "120s"
 
 
 def compare(
-    problem: Annotated[str, typer.Argument(help="name of a problem, see `sciml list problems`")],
+    problem: option.Problem = None,
+    *,
     learners: Annotated[str, typer.Option(help="learners, comma-separated")],
     seeds: Annotated[int, typer.Option(help="how many seeds: 0, 1, …")] = 3,
-    budget: Annotated[str, typer.Option(help="training time of every learner and seed, e.g. 60s or 2min")] = "120s",
-    steps: Annotated[int | None, typer.Option(help="training steps instead of a budget (deterministic)")] = None,
-    samples: Annotated[
-        int | None, typer.Option(help="training samples", show_default="1024, fewer of dear ones")
+    budget_seconds: Annotated[
+        str | None,
+        typer.Option("--budget", help="training time of every learner and seed, e.g. 60s or 2min", show_default=BUDGET),
     ] = None,
-    test_samples: Annotated[
-        int | None, typer.Option(help="test samples", show_default="200, fewer of dear ones")
-    ] = None,
-    problem_settings: Annotated[
-        Settings, typer.Option("--problem-set", help="key=value of the problem; repeatable")
-    ] = None,
-    training: Annotated[Settings, typer.Option("--training-set", help="key=value of the training; repeatable")] = None,
-    threads: Annotated[int | None, typer.Option(help="processor threads")] = None,
+    steps: option.Steps = None,
+    samples: option.Samples = None,
+    test_samples: option.TestSamples = None,
+    problem_settings: option.ProblemSettings = None,
+    training: option.TrainingSettings = None,
+    threads: option.Threads = None,
+    data: Annotated[Path | None, typer.Option(help="folder of meshes to train on instead of a problem")] = None,
+    test_data: Annotated[Path | None, typer.Option(help="folder of meshes to test on")] = None,
+    fields: option.Fields = None,
+    cell_fields: option.CellFields = None,
+    vectors: option.Vectors = None,
+    scalars: option.Scalars = None,
+    inputs: option.GivenScalars = None,
+    outputs: option.PredictedScalars = None,
+    landmarks: option.Landmarks = None,
+    mirror: option.MirrorSettings = None,
+    plaid: option.PlaidSettings = None,
+    ending: option.Ending = None,
+    workers: option.Workers = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; runs/compare-PROBLEM")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace what an earlier comparison left in the directory")] = False,
 ) -> None:
-    """Train several learners on the same data for the same time, and show mean and spread over seeds.
+    """Train several learners on the same data (for the same time on grids), and show mean and spread over seeds.
 
     Given again, the command goes on where it stopped.
     """
+    # First of all, while the parameters are all that there is: they bear the names of the experiment's settings.
+    given = option.stated(locals())
+    from sciml.commands.compare_on_meshes import compare_on_meshes
+    from sciml.commands.run_on_meshes import concerns_meshes
+    from sciml.commands.values import names
+
+    compared = list(dict.fromkeys(names(learners) or ()))  # one that is named twice is one row
+    if any(concerns_meshes({**given, "learner": name}) for name in compared or [""]):
+        compare_on_meshes(given, compared, seeds, output, overwrite)
+    else:
+        _compare_on_grids(given, compared, seeds, output, overwrite)
+
+
+def _compare_on_grids(
+    given: Mapping[str, Any], learners: Sequence[str], seeds: int, output: Path | None, overwrite: bool
+) -> None:
     from sciml.commands.console import Terminal, show, table
-    from sciml.commands.values import names, seconds
-    from sciml.commands.values import settings as parsed
+    from sciml.commands.run_on_meshes import ONLY_MESHES
+    from sciml.commands.values import seconds
+    from sciml.errors import ConfigurationError
     from sciml.experiments import Comparison, Experiment, table_columns
     from sciml.experiments.comparison import comparison_rows
     from sciml.report import counted
 
-    base = Experiment(
-        learner="",
-        problem=problem,
-        problem_settings=parsed(problem_settings),
-        budget_seconds=seconds(budget),
-        steps=steps,
-        training=parsed(training),
-        samples=samples,
-        test_samples=test_samples,
-        threads=threads,
-    )
+    problem = given.get("problem")
+    if problem is None or "data" in given or "test_data" in given:
+        raise ConfigurationError("learners on grids are compared on a problem: name one, and give no --data.")
+    values = {name: value for name, value in given.items() if name not in ONLY_MESHES}
+    base = Experiment(learner="", **{"budget_seconds": seconds(BUDGET), **values})
     directory = output or Path("runs") / f"compare-{problem}"
-    compared = tuple(dict.fromkeys(names(learners) or ()))  # one that is named twice is one row
-    comparison = Comparison(base, compared, tuple(range(seeds)), directory, overwrite)
+    comparison = Comparison(base, tuple(learners), tuple(range(seeds)), directory, overwrite)
     result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
     title = f"{problem}, {counted(seeds, 'seed')}, mean ± standard deviation"
     table(title, table_columns(result["tests"]), comparison_rows(result, brief=True))

@@ -51,7 +51,8 @@ def _opened(
     run: Path, data: Sequence[Path], scalars: Path | None, watcher: Terminal
 ) -> tuple[MeshLearner, dict[str, Sequence[Mesh]], dict[str, str]]:
     """The learner, test sets by name, and units of what it predicts."""
-    from sciml.mesh_experiments import read_meshes_like, remarks, reopen_on_meshes
+    from pde_benchmarks.registry import configure
+    from sciml.mesh_experiments import MeshExperiment, read_meshes_like, remarks, reopen_on_meshes
     from sciml.mesh_learner import load_mesh_learner
     from sciml.runs import Run
 
@@ -59,6 +60,10 @@ def _opened(
         learner, own = reopen_on_meshes(Run.open(run), watcher)
         return learner, own.tests, own.units
     learner = load_mesh_learner(run)
+    # A learner that was saved in Python has no experiment.
+    described = (run / "config.yaml").is_file()
+    experiment = configure(MeshExperiment, Run.open(run).experiment) if described else None
     with remarks(watcher):
-        folders = {path.stem: read_meshes_like(path, learner.family, scalars) for path in data}
+        each = [read_meshes_like(path, learner.family, scalars, experiment) for path in data]
+    folders = {name: folder for found in each for name, folder in found.items()}
     return learner, dict(folders), next(iter(folders.values())).units

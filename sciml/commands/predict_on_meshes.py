@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meshes import Mesh
+    from sciml.learners.mmgp.prediction import MeshPrediction
     from sciml.report import Cell
 
 __all__ = ["predict_on_meshes"]
 
 
 def predict_on_meshes(
-    run: Path, input_file: Path, output: Path, scalars: str | None, others: Mapping[str, Any]
+    run: Path, input_file: Path, output: Path, scalars: str | None, draws: int | None, others: Mapping[str, Any]
 ) -> None:
     """Write the mesh of a file with fields ``NAME_mean`` and ``NAME_std``, and print the predicted scalars.
 
@@ -27,15 +28,17 @@ def predict_on_meshes(
     """
     import warnings
 
-    from meshes import read_mesh, write_mesh
-    from sciml.commands.console import Terminal, show, table
+    from meshes import read_mesh
     from sciml.commands.output_files import check_output
     from sciml.errors import ConfigurationError, about
+    from sciml.mesh_experiments import stranger
     from sciml.mesh_learner import load_mesh_learner
 
     unfit = [name for name, value in others.items() if value is not None and value is not False]
     if unfit:
         raise ConfigurationError(f"--{unfit[0]} has no meaning for meshes: leave it out.")
+    if draws is not None and draws < 1:
+        raise ConfigurationError(f"--draws {draws}: at least 1 is needed.")
     output = output if output.suffix else output.with_name(output.name + input_file.suffix)
     check_output(output, input_file)
     learner = load_mesh_learner(run)
@@ -47,12 +50,22 @@ def predict_on_meshes(
         raise ConfigurationError(
             f"{input_file}: no scalar {', '.join(missing)} in its global data: give it by --scalars {example!r}."
         )
-    with warnings.catch_warnings(), about(input_file):
+    with warnings.catch_warnings(), about(input_file), stranger():
         warnings.simplefilter("ignore", UserWarning)  # they are in the prediction's notes
         (found,) = learner.predict([mesh])
-    replaced = output.exists()
-    write_mesh(output, found.to_mesh())
+    _write(found, output, draws)
+
+
+def _write(found: MeshPrediction, output: Path, draws: int | None) -> None:
+    """The mesh with what was predicted into the file, and scalars and remarks to the terminal."""
+    from meshes import write_mesh
+    from sciml.commands.console import Terminal, show, table
+    from sciml.mesh_experiments import draw
+
     watcher = Terminal()
+    drawn = None if draws is None else draw(found, draws, 0, watcher)
+    replaced = output.exists()
+    write_mesh(output, found.to_mesh() if drawn is None else drawn.on(found.to_mesh()))
     if replaced:
         watcher.say(f"replaced {output}.")
     for note in found.notes:
@@ -60,9 +73,12 @@ def predict_on_meshes(
     rows: list[list[Cell]] = [[name, value, found.scalar_std[name]] for name, value in found.scalar_mean.items()]
     if rows:
         table("scalars", ("predicted", "mean", "standard deviation"), rows)
+    if drawn is not None:
+        table(f"{draws} draws", drawn.columns(), drawn.extremes())
     show(str(found.trust))
     written = ", ".join(f"{name}_mean, {name}_std" for name in found.mean)
-    show(f"{len(mesh.points)} nodes in {output}: {written}")
+    more = "" if drawn is None else f", and {draws} draws of each"
+    show(f"{len(found.mesh.points)} nodes in {output}: {written}{more}")
 
 
 def _scalars(text: str | None, input_file: Path, wanted: tuple[str, ...]) -> dict[str, float]:

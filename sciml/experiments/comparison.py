@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -13,16 +13,17 @@ import torch
 from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.registry import configure
 from sciml.classical import ClassicalRow, best_in_time, left_out, verdict
-from sciml.errors import ConfigurationError, RunError
+from sciml.errors import ConfigurationError
 from sciml.experiments.conduct import plain_rows, reference_rows, remark_on_rows
 from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
 from sciml.experiments.experiment import Experiment, build_problem, untrained
 from sciml.experiments.measure import measure, train
+from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds, with_spread
 from sciml.experiments.story import brief_rows, repetition, table_columns
 from sciml.figures import error_against, training_curves
-from sciml.files import read_json, write_figure, write_json, write_text
+from sciml.files import write_figure, write_json, write_text
 from sciml.report import Cell, Section, Table, counted, render_report
-from sciml.runs import Run, difference, hardware, versions
+from sciml.runs import Run, hardware, versions
 from sciml.training import History
 
 __all__ = ["Comparison", "comparison_rows"]
@@ -75,7 +76,7 @@ class Comparison:
         RunError
             If the directory holds a run, or a finished comparison that this one would replace without `overwrite`.
         """
-        self._check_directory()
+        check_directory(self.directory, self._common(), self.learners, self.seeds, self.overwrite)
         if self.base.threads is not None:
             torch.set_num_threads(self.base.threads)
         data = with_data(self.base, watcher)
@@ -93,7 +94,7 @@ class Comparison:
             "experiment": self._common(),
             "seeds": list(self.seeds),
             "tests": list(data.tests),
-            "learners": {name: _summary(runs) for name, runs in measured.items()},
+            "learners": {name: over_seeds(runs) for name, runs in measured.items()},
             "without_learning": plain_rows(reference_rows(data, slowest)),
             "hardware": hardware(),
             "versions": versions(),
@@ -101,23 +102,6 @@ class Comparison:
         remark_on_rows(data, watcher)
         self._write(result, histories, data.tests)
         return result
-
-    def _check_directory(self) -> None:
-        """More learners or more seeds go on with what is there; anything else would lose it."""
-        if (self.directory / "config.yaml").is_file():
-            raise RunError(f"{self.directory}: a run is there, not a comparison: choose another directory by -o.")
-        if self.overwrite or not (self.directory / "comparison.json").is_file():
-            return
-        earlier = read_json(self.directory / "comparison.json")
-        other = difference(earlier["experiment"], self._common())
-        lost = [name for name in earlier["learners"] if name not in self.learners]
-        lost += [f"seed {seed}" for seed in earlier["seeds"] if seed not in self.seeds]
-        if other or lost:
-            why = other or f"with {', '.join(lost)}"
-            raise RunError(
-                f"{self.directory}: a finished comparison of another kind is there ({why}): give --overwrite, or "
-                "another directory by -o."
-            )
 
     def _common(self) -> dict[str, Any]:
         """The settings that all learners and seeds share, as ``comparison.json`` holds them."""
@@ -135,7 +119,7 @@ class Comparison:
         return run, run.metrics()
 
     def _write(self, result: dict[str, Any], histories: Mapping[str, History], tests: Mapping[str, Dataset]) -> None:
-        write_json(self.directory / "comparison.json", result)
+        write_json(self.directory / COMPARISON_FILE, result)
         curves = {name: history.rows for name, history in histories.items()}
         budget = self.base.budget_seconds if self.base.steps is None else None
         figures = {"seconds": training_curves(curves, budget)}
@@ -182,7 +166,7 @@ def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list
     further = [f"test.{name}.relative_l2" for name in result["tests"][1:]]
     for name, values in result["learners"].items():
         keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample", *further)
-        rows.append([name, *(_with_spread(values[key]) if key in values else None for key in keys)])
+        rows.append([name, *(with_spread(values[key]) if key in values else None for key in keys)])
     without = list(result["without_learning"].items())
     for label, values in brief_rows(without) if brief else without:
         numbers = (values["relative_l2"], values.get("relative_h1"), 0, 0, values["predict_ms_per_sample"])
@@ -195,23 +179,3 @@ def _without_learning(result: Mapping[str, Any]) -> list[ClassicalRow]:
         ClassicalRow(name, values, values["predict_ms_per_sample"] / 1e3)
         for name, values in result["without_learning"].items()
     ]
-
-
-def _summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean, standard deviation and single values over seeds, of every number that all runs have."""
-    keys = [k for k, v in runs[0].items() if isinstance(v, int | float) and all(k in other for other in runs)]
-    return {
-        key: {
-            "value": fmean(run[key] for run in runs),
-            "spread": stdev(run[key] for run in runs) if len(runs) > 1 else None,
-            "values": [run[key] for run in runs],
-        }
-        for key in keys
-    }
-
-
-def _with_spread(entry: Mapping[str, Any]) -> Cell:
-    first, spread = entry["values"][0], entry["spread"]
-    if spread:
-        return f"{entry['value']:.3g} ± {spread:.1g}"
-    return first if isinstance(first, int) else float(entry["value"])

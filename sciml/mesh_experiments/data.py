@@ -10,7 +10,9 @@ from meshes import Mesh
 from pde_benchmarks.mesh_problem import MeshProblem
 from sciml.experiments.data import TEST, TEST_SEED, TRAINING_SEED, Advance, Watcher
 from sciml.learners.mmgp.parts import PartFamily
+from sciml.learners.mmgp.symmetry import Mirror
 from sciml.mesh_experiments.experiment import MeshExperiment
+from sciml.mesh_experiments.mirrors import mirror_of
 from sciml.mesh_experiments.recorded import recorded_meshes
 
 __all__ = ["MeshData", "with_meshes"]
@@ -32,6 +34,8 @@ class MeshData:
         The problem they were generated from, if any.
     found
         What was found in files, in sentences.
+    mirror
+        Under which the family stays what it is, if one was named.
     """
 
     family: PartFamily
@@ -40,6 +44,7 @@ class MeshData:
     units: dict[str, str] = field(default_factory=dict)
     problem: MeshProblem | None = None
     found: tuple[str, ...] = ()
+    mirror: Mirror | None = None
 
 
 def with_meshes(experiment: MeshExperiment, watcher: Watcher) -> MeshData:
@@ -53,7 +58,8 @@ def with_meshes(experiment: MeshExperiment, watcher: Watcher) -> MeshData:
     if experiment.data is None:
         return _generated(experiment, watcher)
     family, train, tests, found = recorded_meshes(experiment, watcher)
-    return MeshData(family, train, dict(tests), train.units, found=found)
+    mirror = mirror_of(experiment.mirror, family)
+    return MeshData(family, train, dict(tests), train.units, found=found, mirror=mirror)
 
 
 def _generated(experiment: MeshExperiment, watcher: Watcher) -> MeshData:

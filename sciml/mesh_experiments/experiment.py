@@ -30,9 +30,21 @@ class MeshExperiment:
     data, test_data
         Folders of mesh files, or files of ``meshes.write_meshes``. Without `test_data`, splits in `data` are used, or
         every fifth sample is tested on.
-    fields, scalars, inputs, outputs, landmarks
-        Of files: point fields to predict (all if empty), a CSV file of scalars, scalars that are given (all others in
-        that file if empty) and that are predicted, and node sets of one boundary node each.
+    fields, cell_fields, scalars, inputs, outputs, landmarks
+        Of files: point fields to predict (all if neither they nor cell fields are named), fields on cells that are
+        averaged to the points, a CSV file of scalars, scalars that are given (all others in that file if empty) and
+        that are predicted, and node sets of one boundary node each.
+    ending
+        Of the files to read, such as ".vtu", where a folder holds several kinds.
+    vectors
+        Fields that are stored one by one and are the components of a vector, each a list such as ["u", "v"]; those of
+        vectors in the files are known.
+    mirror
+        Parts of which the mirror image is a part of the family, too: ``axis`` (x, y or z), ``odd`` fields and scalars
+        that change their sign, ``swapped`` pairs of node and facet sets (see `sciml.mesh_experiments.mirrors`).
+    plaid
+        Of a PLAID data set: ``definition``, ``split`` to learn from, ``base`` and ``time``, as of
+        `pde_benchmarks.datasets.read_plaid`.
     seed
         Of the learner. The data does not depend on it.
 
@@ -54,10 +66,15 @@ class MeshExperiment:
     data: str | None = None
     test_data: str | None = None
     fields: list[str] = field(default_factory=list)
+    cell_fields: list[str] = field(default_factory=list)
     scalars: str | None = None
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     landmarks: list[str] = field(default_factory=list)
+    ending: str | None = None
+    vectors: list[list[str]] = field(default_factory=list)
+    mirror: dict[str, Any] = field(default_factory=dict)
+    plaid: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.problem is None) == (self.data is None):

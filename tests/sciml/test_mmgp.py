@@ -1,39 +1,30 @@
 """The mesh morphing Gaussian process as a whole, on parts whose fields are known exactly."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from mmgp_parts import NAMES, arch, arches
+from mmgp_parts import NAMES, arch
+from mmgp_settings import CONFIG, NO_WARNINGS_OF_OURS, training_parts, unseen_parts
 
 from meshes import Mesh, open_meshes, write_meshes
 from sciml.errors import LearnerError, RunError
-from sciml.learners.mmgp import MMGP, MMGPConfig, MMGPWarning
-from sciml.learners.mmgp.gaussian_processes import GaussianProcessConfig
+from sciml.learners.mmgp import MMGP, MMGPWarning
 from sciml.learners.mmgp.morphed import Morphed
 from sciml.learners.mmgp.refinement import refined
 
-QUICK = GaussianProcessConfig(restarts=1, max_iterations=60)
-CONFIG = MMGPConfig(gaussian_processes=QUICK, shape_energy=1e-2, heavy_tailed=(), scalar_transforms="none")
-
-
-@pytest.fixture(autouse=True)
-def _no_warnings_of_ours():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MMGPWarning)
-        yield
+pytestmark = NO_WARNINGS_OF_OURS
 
 
 @pytest.fixture(scope="module")
 def training():
-    return arches(40, seed=1)
+    return list(training_parts(40))
 
 
 @pytest.fixture(scope="module")
 def new_parts():
-    return arches(20, seed=2)
+    return list(unseen_parts(20))
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,26 @@
 """Settings of the mesh morphing Gaussian process for special families: turned, mirrored, heavy-tailed, similar."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from mmgp_parts import CORNERS, NAMES, arch, arches
+from mmgp_settings import CONFIG, NO_WARNINGS_OF_OURS, training_parts, unseen_parts
 
-from sciml.learners.mmgp import MMGP, Mirror, MMGPConfig, MMGPWarning
-from sciml.learners.mmgp.gaussian_processes import GaussianProcessConfig
+from sciml.learners.mmgp import MMGP, Mirror
 
-QUICK = GaussianProcessConfig(restarts=1, max_iterations=60)
-CONFIG = MMGPConfig(gaussian_processes=QUICK, shape_energy=1e-2, heavy_tailed=(), scalar_transforms="none")
-
-
-@pytest.fixture(autouse=True)
-def _no_warnings_of_ours():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MMGPWarning)
-        yield
+pytestmark = NO_WARNINGS_OF_OURS
 
 
 @pytest.fixture(scope="module")
 def training():
-    return arches(30, seed=1)
+    return list(training_parts(30))
 
 
 @pytest.fixture(scope="module")
 def new_parts():
-    return arches(20, seed=2)
+    return list(unseen_parts(20))
 
 
 def turned(mesh, angle, shift):

@@ -1,0 +1,32 @@
+"""``--experts``: the number of experts of a learner, where it has any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["with_experts"]
+
+
+def with_experts(learner: str, settings: dict[str, Any], experts: str) -> dict[str, Any]:
+    """The learner's settings with these experts.
+
+    Raises
+    ------
+    ConfigurationError
+        The learner has no experts, or its settings name them already.
+    """
+    import dataclasses
+
+    from sciml.errors import ConfigurationError
+    from sciml.learner import learner_types
+
+    having = [
+        name
+        for name, kind in sorted(learner_types().items())
+        if any(field.name == "experts" for field in dataclasses.fields(kind.config_type))
+    ]
+    if learner not in having:
+        raise ConfigurationError(f"--experts {experts}: {learner} has no experts; learners with: {', '.join(having)}.")
+    if "experts" in settings:
+        raise ConfigurationError(f"--experts {experts} beside --set experts={settings['experts']}: give one of them.")
+    return {**settings, "experts": int(experts) if experts.strip().isdigit() else experts}
