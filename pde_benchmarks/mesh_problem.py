@@ -90,6 +90,7 @@ class MeshProblem(ABC):
     def ratios(self) -> tuple[str, ...]:
         """Products and quotients of given scalars that alone count, by dimensional analysis, such as "P/R0"; or none.
 
+        What is measured on the mesh (`pde_benchmarks.shape_measures`) may stand in them, too: "P/R0/net_section_y".
         They go with `scales`: with fields in these units, samples of equal shape and ratios have equal solutions.
         """
         return ()

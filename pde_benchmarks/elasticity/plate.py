@@ -109,7 +109,8 @@ class NotchedPlate(MeshProblem):
 
     @property
     def ratios(self) -> tuple[str, ...]:
-        return ("P/R0", "H/E")
+        """Load and hardening, and the mean stress in the smallest cross-section, which says how far collapse is."""
+        return ("P/R0", "P/R0/net_section_y", "H/E")
 
     @property
     def scales(self) -> dict[str, str]:

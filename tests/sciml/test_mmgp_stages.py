@@ -14,8 +14,9 @@ from sciml.learners.mmgp.alignment import Frame, turned
 from sciml.learners.mmgp.common_mesh import central_sample
 from sciml.learners.mmgp.morphed import Morphed
 from sciml.learners.mmgp.morphings import MORPHINGS, GivenMorphing, decode_morphing, encode_morphing, named_morphing
+from sciml.learners.mmgp.parts import PartFamily
 from sciml.learners.mmgp.refinement import refined
-from sciml.learners.mmgp.similarity import Similarity, monomial
+from sciml.learners.mmgp.similarity import Similar, Similarity, monomial
 from sciml.learners.mmgp.symmetry import Mirror, WithMirrorImages
 from sciml.learners.mmgp.transfer import interpolation_between, transfer
 
@@ -210,3 +211,27 @@ def test_given_places_that_fold_cells_are_refused_with_the_cells():
 @pytest.mark.parametrize("name", MORPHINGS)
 def test_morphings_survive_a_file(name):
     assert decode_morphing(encode_morphing(MORPHINGS[name])) == MORPHINGS[name]
+
+
+def test_what_is_measured_of_the_shape_stands_in_ratios():
+    """Half of the plate is cut away: the mean stress in the ligament is twice the load."""
+    similarity = Similarity(("load/net_section_y",), {"w": "load/net_section_y"})
+    whole = to_simplices(structured_grid(np.linspace(0, 1, 9), np.linspace(0, 1, 9)))
+    centres = whole.points[whole.cells["triangle"]].mean(1)
+    kept = (np.abs(centres[:, 1] - 0.5) > 0.25) | (centres[:, 0] < 0.5)
+    notched = replace(
+        whole, cells={"triangle": whole.cells["triangle"][kept]}, cell_data={}, facet_sets={}, cell_sets={}
+    )
+    for part, stress in ((whole, 3.0), (notched, 6.0)):
+        mesh = replace(part, point_data={"w": np.ones(len(part.points))}, global_data={"load": np.array(3.0)})
+        seen = similarity.seen(mesh)
+        assert float(seen.global_data["load/net_section_y"]) == pytest.approx(stress)
+        assert seen.point_data["w"] == pytest.approx(1 / stress)
+        (again,) = Similar([mesh], similarity)
+        assert float(again.global_data["load/net_section_y"]) == pytest.approx(stress)
+
+
+def test_a_measure_that_is_not_known_is_refused():
+    family = PartFamily(("w",), ("load",))
+    with pytest.raises(LearnerError, match="measured on the mesh, net_section_x"):
+        Similarity(("load/net_section_q",), {}).family(family)

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from meshes import Mesh
 from pde_benchmarks.mesh_problem import MeshProblem
+from pde_benchmarks.shape_measures import SHAPE_MEASURES
 from sciml.learners.mmgp import MMGP, MeshPrediction, MMGPConfig
 from sciml.learners.mmgp.gaussian_processes import GaussianPrediction
+from sciml.learners.mmgp.similarity import monomial
 
 __all__ = ["left_out_error", "nearest", "release", "settings", "trained"]
 
@@ -26,6 +28,9 @@ def settings(problem: MeshProblem) -> dict[str, MMGPConfig]:
     }
     if problem.ratios or problem.scales:
         found["scalars as they are"] = MMGPConfig(ratios=tuple(spec.name for spec in problem.inputs))
+    plain = tuple(text for text in problem.ratios if not set(monomial(text)) & set(SHAPE_MEASURES))
+    if plain != problem.ratios:
+        found["without what is measured of the shape"] = MMGPConfig(ratios=plain, scales=problem.scales)
     return found
 
 

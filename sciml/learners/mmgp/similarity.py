@@ -10,10 +10,10 @@ from typing import overload
 import numpy as np
 
 from meshes.mesh import Mesh
+from pde_benchmarks.shape_measures import SHAPE_MEASURES
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learners.mmgp.faults import in_sample
 from sciml.learners.mmgp.parts import PartFamily, scalar_values
-from sciml.learners.mmgp.shape_measures import SHAPE_MEASURES
 
 __all__ = ["Similar", "Similarity", "monomial"]
 
@@ -129,7 +129,8 @@ class Similar(Sequence[Mesh]):
             mesh = self.samples[index]
             if index not in self._measured:
                 self._measured[index] = self.similarity.measured(mesh)
-            return self.similarity.seen(replace(mesh, global_data={**mesh.global_data, **_arrays(self._measured[index])}))
+            known = {**mesh.global_data, **_arrays(self._measured[index])}
+            return self.similarity.seen(replace(mesh, global_data=known))
 
 
 def monomial(text: str) -> dict[str, int]:

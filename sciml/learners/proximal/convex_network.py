@@ -122,7 +122,8 @@ class ConvexNetwork(nn.Module):
         d = self._along(self.readouts[-1], v) * self._slope(hidden[-1])
         for level in range(len(hidden) - 2, -1, -1):
             z, skip, mix = hidden[level], self.skips[level], self.mixing[level]
-            assert isinstance(skip, LinearMap) and isinstance(mix, LinearMap)
+            assert isinstance(skip, LinearMap)
+            assert isinstance(mix, LinearMap)
             g = g + skip.transpose(d, grid)
             back = mix.transpose(d, z.shape[2:])
             d = (back + self._along(self.readouts[level], v)) * self._slope(z)
