@@ -69,6 +69,11 @@ class EllipticRows(TermwiseResidual):
         """The term minus f / ‖f‖."""
         return terms.squeeze(-len(self.shape) - 1) - parameters[0]
 
+    @property
+    def carrier_parameters(self) -> tuple[Tensor, ...]:
+        """The coefficients of A."""
+        return self.operator.parameters()
+
     def carrier(self, about: Tensor) -> Callable[[Tensor], Tensor]:
         """Two V-cycles; the same about every field, as the equation is linear."""
         hierarchy = self.hierarchy()

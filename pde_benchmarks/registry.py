@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 
 from pde_benchmarks.errors import ConfigurationError
+from pde_benchmarks.installed import Installed, installed
 from pde_benchmarks.mesh_problem import MeshProblem
 from pde_benchmarks.problem import Problem, RecordedProblem, decode_spec, encode_spec
 from solvers.errors import ScimlError
@@ -27,13 +27,13 @@ __all__ = [
 @cache
 def problem_types() -> dict[str, type[Problem]]:
     """Installed problems by name (entry-point group ``pde_benchmarks.problems``)."""
-    return {point.name: point.load() for point in entry_points(group="pde_benchmarks.problems")}
+    return installed("pde_benchmarks.problems")
 
 
 @cache
 def mesh_problem_types() -> dict[str, type[MeshProblem]]:
     """Installed problems on meshes of varying shape by name (entry-point group ``pde_benchmarks.mesh_problems``)."""
-    return {point.name: point.load() for point in entry_points(group="pde_benchmarks.mesh_problems")}
+    return installed("pde_benchmarks.mesh_problems")
 
 
 def find(table: Mapping[str, Any], name: str, what: str) -> Any:
@@ -42,9 +42,11 @@ def find(table: Mapping[str, Any], name: str, what: str) -> Any:
     Raises
     ------
     ConfigurationError
-        If it is not there; the message lists the known names.
+        If it is not there; the message lists the known names, or says why an installed one cannot be loaded.
     """
     if name not in table:
+        if isinstance(table, Installed) and name in table.broken:
+            raise ConfigurationError(f"{what} {name!r}: {table.broken[name]}")
         raise ConfigurationError(f"unknown {what} {name!r}: known are {', '.join(sorted(table)) or 'none'}.")
     return table[name]
 

@@ -24,7 +24,8 @@ class TermwiseResidual(ABC):
     shape
         Grid of u, time first where there is one.
     parameters
-        θ: tensors ``(B, …)`` of the inputs; gradients flow to them.
+        θ: tensors ``(B, …)`` of the inputs; gradients flow to them through `terms` and `combine`, never through
+        `carrier`.
     global_rows
         ``shape``, bool: the rows of initial and boundary conditions, which every part of the domain must see.
     """
@@ -47,6 +48,15 @@ class TermwiseResidual(ABC):
 
         Ã approximates the residual's derivative at the field ``about`` ``(B, *shape)``, which is not differentiated.
         """
+
+    @property
+    def carrier_parameters(self) -> tuple[Tensor, ...]:
+        """Tensors of the inputs on which `carrier` depends; all of θ, unless a class knows better.
+
+        Whoever differentiates carried rows holds the carrier fixed: where one of these asks for a gradient, a
+        constraint in the error norm warns that it is incomplete.
+        """
+        return self.parameters
 
     def rows(self, fields: Tensor) -> Tensor:
         """r of fields ``(B, *shape)``, the same shape; differentiable."""

@@ -10,15 +10,18 @@ from functools import partial
 import torch
 
 from pde_benchmarks.datasets import Dataset
+from pde_benchmarks.discretised import DiscretisedProblem
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.evolution import EvolutionProblem
 from pde_benchmarks.guessed import GuessedProblem
 from pde_benchmarks.problem import Batch, Problem
 
-__all__ = ["ClassicalRow", "best_in_time", "classical_rows", "left_out", "seconds_per_sample", "verdict"]
+__all__ = ["DISCRETE", "ClassicalRow", "best_in_time", "classical_rows", "left_out", "seconds_per_sample", "verdict"]
 
 MOST_CYCLES = 12
 BATCH = 32
+#: Row of a problem's own discrete solution.
+DISCRETE = "the exact solution of the discrete equation"
 #: Seconds of a pass that is timed once.
 LONG = 5.0
 
@@ -36,7 +39,8 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
     """Mean field, then what the equation gives without learning, up to the learner's time per sample.
 
     For elliptic problems that is a coarse-grid solve, full multigrid and further V-cycles; for others their first
-    guesses; for evolutions also the initial state, standing still.
+    guesses; for evolutions also the initial state, standing still; for fields of space and time the solution of their
+    own discrete equation, whatever its time: the floor of what is learned from the residual.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def classical_rows(problem: Problem, train: Dataset, test: Dataset, learner_seco
     rows = [_row("mean of the training fields", lambda inputs: _mean_field(train, inputs), test)]
     if isinstance(problem, EvolutionProblem):
         rows.append(_row("the initial state, standing still", lambda inputs: _standing(problem, inputs), test))
+    if isinstance(problem, DiscretisedProblem):
+        rows.append(_row(DISCRETE, problem.discrete_solution, test))
     if not isinstance(problem, EllipticProblem):
         return rows + (_guess_rows(problem, test) if isinstance(problem, GuessedProblem) else [])
     if not left_out(problem, test):

@@ -55,9 +55,11 @@ class Enforced:
         Which of them, codes of `Kind`, int8.
     raw_error
         Estimated relative L2 error of the prediction as it was given, float64: ‖correction‖₂ over the norm of the
-        field that is returned. NaN where the prediction is not finite.
+        field that is returned; with a bound, over that of the corrected prediction if it is smaller, because a wrong
+        bound makes fields large and their errors look small. NaN where the prediction is not finite.
     candidate_errors
-        The same of the three fields, ``(B, 3)`` in the order of `Kind`; infinite where a field could not be computed.
+        The same of the three fields, over the same norm, ``(B, 3)`` in the order of `Kind`; infinite where a field
+        could not be computed.
     status
         How the constrained solve ended, codes of `Status`, int8; a solve that did not converge is a candidate like
         others.
@@ -109,7 +111,9 @@ def enforce(
     Notes
     -----
     Without laws and bound the estimated error is never above that of the prediction. With them it is never above that
-    of the prediction moved to satisfy them, which is nearer to the solution in L2 than the prediction.
+    of the prediction moved to satisfy them, which is nearer to the solution in L2 than the prediction, if they are
+    right. Laws or a bound that the solution does not satisfy make it worse: `estimated_error` is then above
+    `raw_error`.
 
     The error is that against the *discrete* solution, where the residual vanishes. A learner trained on better data
     may be nearer to the exact solution; enforcing then takes it away from there, by up to the discretisation's error.
@@ -128,7 +132,7 @@ def enforce(
     >>> from pde_benchmarks import DiffusionSorption
     >>> problem = DiffusionSorption(resolution=16, frames=8)
     >>> start = problem.sample(2, torch.Generator().manual_seed(0))
-    >>> wrong = Batch({"solution": 0.8 * problem.implicit_euler(start)["solution"]})
+    >>> wrong = Batch({"solution": 0.8 * problem.discrete_solution(start)["solution"]})
     >>> found = enforce(problem, start, wrong)
     >>> bool((found.estimated_error < 0.1 * found.raw_error).all())
     True
@@ -192,6 +196,9 @@ class _Constraint:
     laws: Callable[[Batch], Conserved] | None
     lower: float | None
 
+    def __post_init__(self) -> None:
+        Admissible(None, self.lower)  # refuses a bound that is not finite
+
     @torch.no_grad()
     def __call__(self, inputs: Batch, name: str, given: Tensor) -> Enforced:
         residual, offset = self.problem.termwise(inputs), self.problem.offset(inputs)
@@ -217,6 +224,8 @@ class _Constraint:
         kind = torch.where(usable & ~exact, kind, Kind.KEPT)
         best = torch.stack(candidates, 1)[torch.arange(len(kind), device=kind.device), kind]
         norm, before = _size(best), _size(correction)
+        if self.lower is not None:
+            norm = torch.minimum(norm, _size(_finite(p + correction, best)))
         outputs = torch.where(_each(usable, given), best.to(given.dtype).unsqueeze(1), given)
         return Enforced(
             outputs=Batch({name: outputs}),

@@ -49,6 +49,7 @@ def field_comparison(
     title: str,
     units: Mapping[str, str] | None = None,
     axis_names: tuple[str, str] = ("x", "y"),
+    lengths: tuple[float, float] = (1.0, 1.0),
 ) -> Figure:
     """Draw fields side by side: coefficient, reference, prediction, errors.
 
@@ -60,13 +61,16 @@ def field_comparison(
     Parameters
     ----------
     panels
-        Name to field on the unit interval ``(n,)`` or the unit square ``(nx, ny)``; the first axis is x.
+        Name to field on an interval ``(n,)`` or a rectangle ``(nx, ny)``; the first axis is x. One that is the same
+        everywhere is written as a number.
     title
         Heading of the figure.
     units
         Name to unit, where a field has one; ``"1"`` otherwise.
     axis_names
         Of the first and the second axis of the fields.
+    lengths
+        Where these axes end; they begin at 0.
 
     Raises
     ------
@@ -92,10 +96,15 @@ def field_comparison(
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.set_title(name)
         unit = (units or {}).get(name, "1")
+        if _group(name) not in ("error", "solution") and field.min() == field.max():
+            _write_number(axes, float(field.flat[0]), unit)
+            continue
         (_draw_line if field.ndim == 1 else _draw_image)(axes, field, _group(name), limits[_group(name)], unit)
         axes.set_xlabel(axis_names[0])
         if field.ndim == 2:
+            axes.set_xticks([0, 1], ["0", f"{lengths[0]:g}"])
             axes.set_ylabel(axis_names[1])
+            axes.set_yticks([0, 1], ["0", f"{lengths[1]:g}"])
     _trim(figure)
     return figure
 
@@ -217,7 +226,9 @@ def error_histogram(errors_by_learner: Mapping[str, ArrayLike], bins: int | None
         axes.hist(errors[name], bins=edges.tolist(), color=style["color"], alpha=0.15)
     axes.set(xscale="log", xlabel=f"test {_RELATIVE_ERROR}", ylabel="number of samples (1)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes)
+    _finish(axes, legend=False)
+    # Above, where it hides nothing.
+    axes.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, frameon=False)
     return figure
 
 
@@ -488,6 +499,13 @@ def _draw_image(axes: Axes, field: Array, group: str, limits: tuple[float, float
     bar.set_label(f"magnitude ({unit})" if error else f"value ({unit})")
     if cmap.N == 2:
         bar.set_ticks(values.tolist())
+
+
+def _write_number(axes: Axes, value: float, unit: str) -> None:
+    """A field that is the same everywhere: a colour would say nothing."""
+    text = f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
+    axes.text(0.5, 0.5, f"{text}\neverywhere", ha="center", va="center", transform=axes.transAxes)
+    axes.set(xticks=[], yticks=[], aspect="equal")
 
 
 def _draw_line(axes: Axes, field: Array, group: str, limits: tuple[float, float], unit: str) -> None:

@@ -6,13 +6,13 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import nn
 
+from pde_benchmarks.installed import installed
 from pde_benchmarks.metrics import coverage
 from pde_benchmarks.problem import Batch, Problem
 from pde_benchmarks.registry import configure, describe_problem, find, rebuild_problem
@@ -132,6 +132,11 @@ class Learner(ABC):
             metrics["coverage_90"] = torch.stack(covered).mean().item()
         return metrics
 
+    def labels_read(self, samples: int) -> int:
+        """How many reference solutions of so many training samples `fit` reads."""
+        labels = getattr(self.config, "labels", None)
+        return samples if labels is None else int(labels)
+
     @property
     def parameter_count(self) -> int:
         """Number of trainable real numbers (a complex one counts twice)."""
@@ -199,5 +204,5 @@ def load(directory: Path | str) -> Learner:
 
 @cache
 def learner_types() -> dict[str, type[Learner]]:
-    """Installed learners by name (entry-point group ``sciml.learners``)."""
-    return {point.name: point.load() for point in entry_points(group="sciml.learners")}
+    """Installed learners by name (entry-point group ``sciml.learners``); a warning names any that cannot be loaded."""
+    return installed("sciml.learners")

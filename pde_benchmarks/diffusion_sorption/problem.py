@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pde_benchmarks.diffusion_sorption.implicit_euler import implicit_euler
 from pde_benchmarks.diffusion_sorption.method_of_lines import method_of_lines
 from pde_benchmarks.diffusion_sorption.residual import SorptionResidual
 from pde_benchmarks.diffusion_sorption.similarity import closed_forms, left_response, places
+from pde_benchmarks.discretised import DiscretisedProblem
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
@@ -30,7 +32,7 @@ SAMPLES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class SorptionProblem(Problem, TermwiseProblem):
+class SorptionProblem(Problem, TermwiseProblem, DiscretisedProblem):
     """R(u) ∂u/∂t = D ∂²u/∂x² for 0 < x < 1, 0 < t ≤ T, from u₀ and the left value to u at all frames.
 
     All fields live on frames × cells, time first: instants k T/(frames − 1), the start included, and cell centres.
@@ -52,6 +54,14 @@ class SorptionProblem(Problem, TermwiseProblem):
         Freundlich(self.porosity, self.density, self.coefficient, self.exponent)  # checks its numbers itself
         if self.right_sign not in ("generator", "printed"):
             raise ProblemError(f"{self.name} right_sign {self.right_sign!r} is unknown: use generator or printed.")
+        if self.right_sign == "printed":
+            warnings.warn(
+                f"{self.name} right_sign printed: u = D ∂u/∂x at the right end is ill-posed, a mode there grows as "
+                "exp(t/(R D)) and only cells wider than 2D hide it: what is solved or learned depends on the grid. It "
+                "is there for comparison; use right_sign=generator for everything else.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         if self.resolution < 8 or self.frames < 2:
             raise ProblemError(
                 f"{self.name} resolution {self.resolution}, frames {self.frames}: at least 8 cells and 2 frames, the "
@@ -107,12 +117,8 @@ class SorptionProblem(Problem, TermwiseProblem):
         """
         return self._in_blocks(inputs, self._followed)
 
-    def implicit_euler(self, inputs: Batch) -> Batch:
-        """The discrete solution ``(count, 1, frames, n)``, where `residual` vanishes; computed in float64.
-
-        What is between it and `solve` is the error of the discretisation: the floor of every learner that is trained
-        without labels. Not differentiable.
-        """
+    def discrete_solution(self, inputs: Batch) -> Batch:
+        """That of implicit Euler steps from frame to frame, ``(count, 1, frames, n)``."""
         return self._in_blocks(inputs, implicit_euler)
 
     def termwise(self, inputs: Batch) -> TermwiseResidual:

@@ -77,6 +77,11 @@ class SorptionResidual(TermwiseResidual):
             here[..., 0, :] = 0
             return {(0, 0): (here - before) / interval, (0, 1): before, (1, 1): -interval * before}
 
+    @property
+    def carrier_parameters(self) -> tuple[Tensor, ...]:
+        """D."""
+        return (self._column.diffusivity,)
+
     def carrier(self, about: Tensor) -> Callable[[Tensor], Tensor]:
         """r ↦ e, implicit steps with R at ``about``: the inverse of the rows' derivative there."""
         with torch.no_grad():

@@ -64,7 +64,7 @@ class DiffusionSorption(SorptionProblem):
     >>> start = problem.sample(2, torch.Generator().manual_seed(0))
     >>> problem.solve(start)["solution"].shape
     torch.Size([2, 1, 6, 16])
-    >>> bool(problem.residual(start, problem.implicit_euler(start))["solution"].abs().max() < 1e-9)
+    >>> bool(problem.residual(start, problem.discrete_solution(start))["solution"].abs().max() < 1e-9)
     True
     """
 

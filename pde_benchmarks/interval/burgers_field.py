@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
+from pde_benchmarks.discretised import DiscretisedProblem
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid import Grid
 from pde_benchmarks.interval.burgers import WalledBurgers
@@ -23,7 +24,7 @@ __all__ = ["BurgersField"]
 
 
 @dataclass(frozen=True)
-class BurgersField(Problem, TermwiseProblem):
+class BurgersField(Problem, TermwiseProblem, DiscretisedProblem):
     """u_t + u u_x / 2 = ν u_xx / 4 for 0 < x < 1, u = 0 at both ends; the map u(·, 0) ↦ u on [0, T] × [0, 1].
 
     The flows, their law and their reference solution are those of `WalledBurgers`; the output is one field on
@@ -128,7 +129,7 @@ class BurgersField(Problem, TermwiseProblem):
         return Batch({"solution": torch.cat([start[:, :, None], later.transpose(1, 2)], 2)})
 
     def discrete_solution(self, inputs: Batch) -> Batch:
-        """The field whose `residual` vanishes, computed in float64; in the dtype of the inputs."""
+        """That of implicit midpoint steps from frame to frame."""
         field = inputs["initial_solution"]
         return Batch({"solution": self.termwise(inputs.to(dtype=torch.float64)).solution()[:, None].to(field.dtype)})
 

@@ -74,6 +74,11 @@ class BurgersRows(TermwiseResidual):
         linear, mean, slope = terms.unbind(-3)
         return linear + mean * slope - parameters[0]
 
+    @property
+    def carrier_parameters(self) -> tuple[Tensor, ...]:
+        """None: the carrier knows of the initial field only through the field that it is taken about."""
+        return ()
+
     def carrier(self, about: Tensor) -> Callable[[Tensor], Tensor]:
         """The exact inverse of the rows linearised about a field: implicit steps, one dense factor a frame."""
         with torch.no_grad():

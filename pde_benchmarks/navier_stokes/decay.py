@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from pde_benchmarks.conservation import Conserved, ConservingProblem
+from pde_benchmarks.discretised import DiscretisedProblem
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.grid import Grid
 from pde_benchmarks.navier_stokes.fourier import resample, velocity
@@ -29,7 +30,7 @@ RATES = 3
 
 
 @dataclass(frozen=True)
-class DecayingFlow(Problem, TermwiseProblem, ConservingProblem):
+class DecayingFlow(Problem, TermwiseProblem, ConservingProblem, DiscretisedProblem):
     """∂w/∂t + u·∇w = (1/Re) Δw on the periodic unit square, u = (∂ψ/∂y, −∂ψ/∂x), −Δψ = w; the map w(0) ↦ w on [0, T].
 
     The output is one field on ``frames`` × n × n points, the initial instant included; the input is w(0) on the same
@@ -160,11 +161,7 @@ class DecayingFlow(Problem, TermwiseProblem, ConservingProblem):
         return Batch({"vorticity": torch.cat([start[:, :, None], later.transpose(1, 2)], 2)})
 
     def discrete_solution(self, inputs: Batch) -> Batch:
-        """The field whose `residual` vanishes: implicit midpoint steps from frame to frame, in float64.
-
-        Its distance from `solve` is the error of the residual's own discretisation, which nothing that is learned from
-        the residual can beat. The result has the dtype of the inputs; raises as `VorticityRows.solution` does.
-        """
+        """That of implicit midpoint steps from frame to frame; raises as `VorticityRows.solution` does."""
         field = inputs["initial_vorticity"]
         return Batch({"vorticity": self.termwise(inputs.to(dtype=torch.float64)).solution()[:, None].to(field.dtype)})
 

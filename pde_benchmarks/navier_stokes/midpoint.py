@@ -83,6 +83,11 @@ class VorticityRows(TermwiseResidual):
         linear, u, v, along, across = terms.unbind(-4)
         return linear + u * along + v * across - parameters[0]
 
+    @property
+    def carrier_parameters(self) -> tuple[Tensor, ...]:
+        """None: the carrier knows of the initial field only through the field that it is taken about."""
+        return ()
+
     def carrier(self, about: Tensor) -> Callable[[Tensor], Tensor]:
         """Implicit midpoint steps of the equation linearised about a flow, its advection by Chebyshev sweeps to 5 %.
 

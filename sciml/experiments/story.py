@@ -16,6 +16,7 @@ from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Problem
 from sciml.classical import ClassicalRow, left_out, verdict
 from sciml.evolution_figures import frame_errors
+from sciml.experiments.constraint_section import constraint_section, floor_sentence, labels_sentence
 from sciml.experiments.data import FINER, ExperimentData
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
 from sciml.learner import Learner
@@ -145,6 +146,7 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
         f"Errors on {story.test[0]}, mean over {counted(story.test[1].count, 'sample')}.",
     )
     sections = [Section("Result", _verdict(story), table), Section("Figures", figures=shown)]
+    sections += constraint_section(story.measured, story.test[0])
     if len(story.data.tests) > 1:
         sections.append(Section("Every test set", _on_resolution(run, story), _every_test(story)))
     config = run.config
@@ -163,6 +165,9 @@ def _verdict(story: Story) -> str:
         word = "smaller than" if ratio < 1 else "as large as" if ratio == 1 else "larger than"
         factor = significant(max(ratio, 1 / ratio) if ratio else float("inf"))
         sentences.append(f"That is {factor} times {word} the {learned[other]:.2e} of {other}, same budget.")
+    samples = story.data.train.count
+    sentences.append(labels_sentence(story.learners, samples))
+    sentences.append(floor_sentence(story.learners[own], story.reference, samples))
     if story.reference:
         seconds = story.measured[own]["predict_ms_per_sample"] / 1e3
         sentences.append(verdict(story.reference, learned[own], seconds))
@@ -247,8 +252,12 @@ def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, T
         panels[f"{learner} prediction"] = predicted.numpy()
         panels[f"{learner} error"] = (predicted - truth).numpy()
     title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if every else "")
-    names = ("t", "x") if timed and not last else ("x", "y")
-    return field_comparison(panels, title + (", last frame" if evolves or last else ""), axis_names=names)
+    names, lengths = ("x", "y"), (1.0, 1.0)
+    if timed and not last:
+        names, lengths = ("t", "x"), (float(getattr(story.data.problem, "duration", 1.0)), 1.0)
+    return field_comparison(
+        panels, title + (", last frame" if evolves or last else ""), axis_names=names, lengths=lengths
+    )
 
 
 def _time_first(problem: Problem) -> bool:

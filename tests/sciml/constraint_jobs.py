@@ -9,11 +9,11 @@ from pde_benchmarks.diffusion_sorption import DiffusionSorption
 from sciml.learners.hard_constraints.learner import HardConstraintConfig, HardConstraintLearner
 
 
-def first_gradient(parallel: str | None):
+def first_gradient(parallel: str | None, coupling: str):
     """Loss and gradient of four samples, in float64; by one process, or with what `parallel` says shared by all."""
     problem = DiffusionSorption(resolution=16, frames=5)
     config = HardConstraintConfig(
-        functions=4, channels=6, layers=1, experts=3, coupling="independent", parallel=parallel or "samples"
+        functions=4, channels=6, layers=1, experts=3, coupling=coupling, parallel=parallel or "samples"
     )
     learner = HardConstraintLearner.from_problem(problem, config)
     learner.module.double()

@@ -88,6 +88,7 @@ def test_the_error_norm_of_a_linear_residual_gives_the_best_approximation():
     torch.testing.assert_close(ERROR(residual, basis, zero_offset(residual)).weights[:, 0], best, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:constraint. Reaction.carrier_parameters")
 @pytest.mark.parametrize(("layer", "curve"), [(PLAIN, 0.0), (PLAIN, 2.0), (ERROR, 0.0)])
 def test_gradients_are_central_differences(layer, curve):
     """d⟨c, u⟩/d(b, offset, κ, g) with r ≠ 0 and a random functional, to 1e-7."""
@@ -184,6 +185,7 @@ def test_envelope_weights_are_constants():
     assert field.values.requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:constraint. sample 0")
 def test_what_is_kept_for_gradients_does_not_depend_on_the_iterations():
     """Bytes saved for backward after 5 and 100 steps."""
     residual = reaction(curve=2.0)
@@ -206,6 +208,7 @@ def test_what_is_kept_for_gradients_does_not_depend_on_the_iterations():
 
 
 @NORMS
+@pytest.mark.filterwarnings("ignore:constraint. sample 1")
 @pytest.mark.parametrize("poison", [float("nan"), 0.0])
 def test_a_broken_sample_leaves_the_others_bitwise_unchanged(layer, poison):
     """A basis of NaN or zeros in sample 1: values, weights and gradients of samples 0 and 2 are the same bits."""
@@ -228,7 +231,8 @@ def test_a_broken_sample_is_named_and_gets_no_gradient():
     basis = smooth_basis(residual, 3, 4)
     basis[1, 2, 3, 4] = torch.nan
     basis.requires_grad_()
-    field = PLAIN(residual, basis, zero_offset(residual, 3))
+    with pytest.warns(RuntimeWarning, match="sample 1 of 3, expert 0 of 1: status NONFINITE_INPUT"):
+        field = PLAIN(residual, basis, zero_offset(residual, 3))
     assert field.status[:, 0].tolist() == [Status.CONVERGED, Status.NONFINITE_INPUT, Status.CONVERGED]
     assert field.fallbacks == 1
     assert field.weights[1].isfinite().all()
@@ -266,6 +270,14 @@ def test_a_start_at_the_minimum_stays_there():
     again = PLAIN(residual, basis, offset, start=first.weights)
     assert int(again.iterations.max()) <= 3 < int(first.iterations.max())
     torch.testing.assert_close(first.values, again.values, rtol=1e-8, atol=1e-8)
+
+
+def test_stagnation_names_the_ridge():
+    """Nearly dependent functions of many experts: the message says what helps."""
+    residual = reaction()
+    field = PLAIN(residual, smooth_basis(residual, 2, 4), zero_offset(residual))
+    with pytest.raises(SolveError, match="depend on each other there, or nearly so: set ridge=1e-6"):
+        replace(field, status=torch.full_like(field.status, Status.STAGNATION)).raise_if_failed()
 
 
 def test_dependent_functions_are_reported_and_harmless():
@@ -385,6 +397,12 @@ def test_bad_parameters_are_named():
         Implicit("newton")
     with pytest.raises(ConfigurationError, match="weight = -1"):
         LowerBound(weight=-1.0)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match=f"LowerBound: value = {value}, expected a finite number"):
+            LowerBound(value)
+    rows = normal(1, 6).expand(2, -1).contiguous()
+    with pytest.raises(SolveError, match=r"the 2 rows of A .* depend on each other"):
+        LinearConstraint(DenseOperator(rows))(normal(1, 6), normal(1, 2))
     with pytest.raises(LearnerError, match="A is 2 × 6, but a field has 5 points"):
         LinearConstraint(DenseOperator(normal(2, 6)))(normal(1, 5), normal(1, 2))
 

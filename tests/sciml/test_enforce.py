@@ -33,7 +33,7 @@ UNEVEN = DiffusionSorptionHard(resolution=16, frames=12)
 def case(problem, count=3, seed=0):
     """Inputs and discrete solution."""
     inputs = problem.sample(count, torch.Generator().manual_seed(seed))
-    exact = getattr(problem, "implicit_euler", getattr(problem, "discrete_solution", problem.solve))(inputs)
+    exact = getattr(problem, "discrete_solution", problem.solve)(inputs)
     return inputs, exact[problem.outputs[0].name]
 
 
@@ -281,7 +281,7 @@ def test_the_command_enforces_and_writes_what_it_did(soil, tmp_path, capsys):
     answer = np.load(tmp_path / "u.npz")
     with h5py.File(soil / "new.h5") as file:
         inputs = Batch({"initial": torch.from_numpy(file["inputs/initial"][()])})
-    discrete = SORPTION.implicit_euler(inputs)["solution"]
+    discrete = SORPTION.discrete_solution(inputs)["solution"]
     errors = {
         name: relative_l2(torch.from_numpy(answer[name]), discrete) for name in ("solution", "solution_prediction")
     }
@@ -290,6 +290,26 @@ def test_the_command_enforces_and_writes_what_it_did(soil, tmp_path, capsys):
     assert (answer["estimated_error"] <= answer["estimated_error_prediction"]).all()
     assert set(answer["kind"]) <= {0, 1, 2}
     assert answer["estimated_error_enforced"].shape == answer["status"].shape == (3,)
+
+
+def test_a_wrong_bound_is_told_by_the_estimate():
+    """Fields kept above 0.5 where the solution is not: worse than before, and measured by the size of the right one."""
+    inputs, exact = case(SORPTION)
+    p = perturbed(exact, 0.05)
+    found = enforce(SORPTION, inputs, Batch({"solution": p}), lower=0.5)
+    free = enforce(SORPTION, inputs, Batch({"solution": p}))
+    assert (found.estimated_error > 2 * found.raw_error).all()
+    torch.testing.assert_close(found.raw_error, free.raw_error, rtol=0.2, atol=0)
+
+
+def test_the_command_warns_of_a_wrong_bound(soil, tmp_path, capsys):
+    command = ["predict", str(soil / "run"), "--input", str(soil / "new.h5"), "-o", str(tmp_path / "u.npz")]
+    assert main([*command, "--enforce", "--lower", "0.9"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: 3 samples of 3 became worse" in said
+    assert "the bound --lower 0.9 does not hold for the solution" in said
+    assert main([*command, "--enforce", "--lower", "0"]) == 0
+    assert "became worse" not in capsys.readouterr().err
 
 
 def test_the_command_refuses_in_one_line(soil, tmp_path, capsys):

@@ -174,6 +174,27 @@ def test_one_dimensional_fields_share_the_axis_limits():
     assert axes["error"].get_yscale() == "log"
 
 
+def test_an_input_that_is_the_same_everywhere_is_a_number():
+    axes = named_axes(field_comparison({"start": np.full((4, 5), 0.125), "reference": np.eye(4, 5)}, "t"))
+    assert [text.get_text() for text in axes["start"].texts] == ["0.125\neverywhere"]
+    assert not axes["start"].images
+    assert len(axes["reference"].images) == 1
+
+
+def test_axes_end_where_they_are_said_to():
+    figure = field_comparison({"reference": np.eye(4, 5)}, "t", axis_names=("t", "x"), lengths=(500.0, 1.0))
+    axes = named_axes(figure)["reference"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "500"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1"]
+    assert axes.get_xlabel() == "t"
+
+
+def test_the_legend_of_a_histogram_covers_no_bar():
+    axes = error_histogram({"mgno": np.geomspace(1e-3, 1e-1, 51), "fno": np.geomspace(1e-2, 1, 30)}).axes[0]
+    axes.get_figure().draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
 def test_a_constant_field_and_an_error_of_zero_can_be_drawn():
     figure = field_comparison({"reference": np.ones((4, 4)), "error": np.zeros((4, 4))}, "t")
     figure.savefig(BytesIO(), format="png")

@@ -21,7 +21,7 @@ from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.navier_stokes import DecayingFlow
 from pde_benchmarks.problem import Batch
 from pde_benchmarks.registry import configure
-from sciml.commands.run import _with_experts
+from sciml.commands.experts import with_experts
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import load
 from sciml.learners.hard_constraints.constrained_learner import _warn_of_failures
@@ -120,7 +120,7 @@ def test_a_solution_in_the_span_is_recovered(norm):
     """offset + envelope · (b w) = u for one b: residual and error vanish."""
     inputs = COLUMN.sample(2, torch.Generator().manual_seed(3))
     learner = hard(norm=norm, closed_forms=False, functions=3)
-    truth = COLUMN.implicit_euler(inputs)["solution"]
+    truth = COLUMN.discrete_solution(inputs)["solution"]
     fields, envelope = learner.fields, learner.fields.envelope(inputs)
     missing = (truth[:, 0] - fields.offset(inputs)) / torch.where(envelope > 0, envelope, 1)
     functions = torch.stack([missing, torch.cos(missing), missing * truth[:, 0]], 1)
@@ -144,7 +144,9 @@ def test_the_fixed_basis_learns_nothing_and_solves():
     history = learner.fit(unlabelled(data(COLUMN)), data(COLUMN, 2, 1), Trainer(TrainingConfig(steps=3)))
     assert history.steps == 0
     assert learner.parameter_count == 0
-    floor = COLUMN.metrics(COLUMN.implicit_euler(data(COLUMN, 2, 1).inputs), data(COLUMN, 2, 1).outputs)["relative_l2"]
+    floor = COLUMN.metrics(COLUMN.discrete_solution(data(COLUMN, 2, 1).inputs), data(COLUMN, 2, 1).outputs)[
+        "relative_l2"
+    ]
     assert history.validation_error <= 1.5 * floor
 
 
@@ -291,19 +293,28 @@ def test_weights_of_longest_waves_are_used_on_any_grid():
         ({"norm": "h1"}, "norm = 'h1'"),
         ({"coupling": "loose"}, "coupling = 'loose'"),
         ({"functions": 0}, "functions = 0"),
+        ({"functions": 5000}, r"basis functions, but a solve on the grid \(7, 16\) has 112 rows: use fewer functions"),
+        ({"functions": 20, "experts": 8}, "basis functions for each of 8 coupled experts"),
+        ({"points": 9}, "has 9 rows: use fewer functions or experts, more points, or"),
+        ({"lower_bound": math.nan}, "lower_bound = nan: expected a finite number"),
         ({"layers": 0}, "layers = 0"),
         ({"overlap": 2.0}, "overlap = 2.0"),
         ({"overlap": 0.0, "experts": 2}, "coupled experts need one above 0"),
         ({"updates": -1}, "updates = -1"),
         ({"labels": math.inf}, "labels = inf"),
         ({"parallel": "threads"}, "parallel = 'threads'"),
-        ({"parallel": "experts"}, "with one solve: use coupling=independent"),
+        ({"parallel": "experts"}, "with one solve: use experts=2 or more"),
     ],
 )
 def test_bad_settings_are_refused(chosen, message):
     """A message says what was found and what is expected."""
     with pytest.raises(ConfigurationError, match=message):
         hard(**chosen)
+
+
+def test_a_refusal_names_the_problem_that_is_meant():
+    assert HardConstraintLearner.accepts(NavierStokes()).endswith("; use navier-stokes-decay.")
+    assert HardConstraintLearner.accepts(DecayingFlow()) is None
 
 
 def test_unknown_settings_are_refused():
@@ -338,9 +349,12 @@ def test_any_other_network_may_take_the_place():
 
 
 def test_more_functions_than_rows_are_refused():
-    """Eight rows cannot decide on twelve functions."""
-    with pytest.raises(LearnerError, match="basis functions"):
-        hard(points=8).predict(COLUMN.sample(1, torch.Generator()))
+    """Known where the learner is built, and on a coarser grid as it predicts."""
+    with pytest.raises(ConfigurationError, match=r"12 basis functions, but a solve on the grid .* has 8 rows"):
+        hard(points=8)
+    coarse = replace(COLUMN, resolution=8, frames=2).sample(1, torch.Generator())
+    with pytest.raises(LearnerError, match="16 rows for 24 basis functions"):
+        hard(functions=16).predict(coarse)
 
 
 @pytest.mark.parametrize("make", [hard, soft], ids=["hard", "soft"])
@@ -370,10 +384,11 @@ def test_a_field_of_equal_rows_has_their_size():
 
 
 @pytest.mark.parametrize("parallel", ["samples", "experts"])
-def test_two_processes_have_the_loss_and_gradient_of_one(world, parallel):
+@pytest.mark.parametrize("coupling", ["independent", "coupled"])
+def test_two_processes_have_the_loss_and_gradient_of_one(world, parallel, coupling):
     """Samples or experts shared by two processes: equal to 1e-8 in float64."""
-    loss, gradient = constraint_jobs.first_gradient(None)
-    for other_loss, other in world.run(constraint_jobs.first_gradient, parallel):
+    loss, gradient = constraint_jobs.first_gradient(None, coupling)
+    for other_loss, other in world.run(constraint_jobs.first_gradient, parallel, coupling):
         assert other_loss == pytest.approx(loss, rel=1e-8)
         torch.testing.assert_close(torch.tensor(other), torch.tensor(gradient), rtol=1e-6, atol=1e-8 * max(gradient))
 
@@ -387,10 +402,10 @@ def world():
 
 def test_experts_of_the_command_line():
     """--experts sets the learner's field; learners without are refused, with those that have some."""
-    assert _with_experts("hard-constraint", {}, "8") == {"experts": 8}
-    assert _with_experts("fixed-basis", {"norm": "plain"}, "1 4") == {"norm": "plain", "experts": "1 4"}
+    assert with_experts("hard-constraint", {}, "8") == {"experts": 8}
+    assert with_experts("fixed-basis", {"norm": "plain"}, "1 4") == {"norm": "plain", "experts": "1 4"}
     with pytest.raises(ConfigurationError, match="unet has no experts; learners with: fixed-basis, hard-constraint"):
-        _with_experts("unet", {}, "8")
+        with_experts("unet", {}, "8")
     with pytest.raises(ConfigurationError, match="give one of them"):
-        _with_experts("hard-constraint", {"experts": 2}, "8")
+        with_experts("hard-constraint", {"experts": 2}, "8")
     assert parse_experts("2x2") == (2, 2)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from arch_problem import Arches
 from matplotlib.figure import Figure
+from mesh_commands import QUICK, SMALL, complaint, obey, write_folder
 from mmgp_parts import arch, arches
 
 from meshes import open_meshes, read_mesh, structured_grid, subset, to_simplices, write_mesh, write_meshes
@@ -22,26 +23,6 @@ from sciml.learners.mmgp.carrying import Carried
 from sciml.mesh_experiments import MeshExperiment, with_meshes
 from sciml.mesh_experiments.remarks import with_names
 from sciml.mesh_experiments.story import _closeup
-
-SMALL = ["--samples", "20", "--test-samples", "6", "--workers", "1", "--set", "refinements=0", "--set", "folds=4"]
-
-
-def complaint(capsys, arguments, code=2):
-    """The one line that a failing command writes."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == code
-    lines = capsys.readouterr().err.strip().splitlines()
-    spoken = [line for line in lines if line.startswith("sciml:")]
-    assert len(spoken) == 1
-    assert "Traceback" not in "".join(lines)
-    return spoken[0]
-
-
-def obey(capsys, arguments):
-    """What a command that works writes on standard output and standard error, as one line of words each."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 0
-    return tuple(" ".join(stream.split()) for stream in capsys.readouterr())
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +39,7 @@ def registered(tmp_path_factory):
 def trained(registered, tmp_path_factory):
     """A finished run of the problem."""
     directory = tmp_path_factory.mktemp("runs") / "arches"
-    assert main(["run", "arches", *SMALL, "-o", str(directory)]) == 0
+    assert main(["run", "arches", *SMALL, *QUICK, "-o", str(directory)]) == 0
     return directory
 
 
@@ -68,25 +49,13 @@ def plain(monkeypatch):
     monkeypatch.setattr("sciml.mesh_experiments.story.prediction_figure", lambda *_: Figure())
 
 
-def write_folder(folder, parts, columns=("load", "peak")):
-    """VTU files and the CSV file of their scalars."""
-    folder.mkdir(parents=True)
-    lines = [",".join(("file", *columns))]
-    for number, part in enumerate(parts):
-        name = f"arch_{number}.vtu"
-        write_mesh(folder / name, replace(part, global_data={}))
-        lines.append(",".join((name, *(repr(float(part.global_data[column])) for column in columns))))
-    (folder / "scalars.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("files") / "parts", arches(25, cells=(8, 6)))
 
 
 OF_FILES = ["--field", "w", "--predict-scalars", "peak", "--landmarks", "foot,toe,right,left"]
-OF_FILES += ["--set", "refinements=0", "--set", "folds=4"]
+OF_FILES += QUICK
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +123,7 @@ def test_evaluation_and_report_say_the_same_again(trained, tmp_path, capsys, pla
 def test_a_finished_run_is_kept_and_an_unfinished_one_goes_on(trained, tmp_path, capsys, monkeypatch, plain):
     """Training is not repeated once its result is there; another experiment is not put on top of it."""
     copy = shutil.copytree(trained, tmp_path / "copy")
-    command = ["run", "arches", *SMALL, "-o", copy]
+    command = ["run", "arches", *SMALL, *QUICK, "-o", copy]
     assert "a finished run is there" in complaint(capsys, command)
     (copy / "report.html").unlink()
     assert "seed was 0, now 3" in complaint(capsys, [*command, "--seed", "3"])
@@ -173,7 +142,7 @@ def test_overwriting_leaves_nothing_of_the_earlier_run(trained, tmp_path, capsys
         raise MemoryError
 
     monkeypatch.setattr(MMGP, "fit", fail)
-    assert "out of memory" in complaint(capsys, ["run", "arches", *SMALL, "-o", copy, "--overwrite"])
+    assert "out of memory" in complaint(capsys, ["run", "arches", *SMALL, *QUICK, "-o", copy, "--overwrite"])
     assert {path.name for path in copy.iterdir()} == {"config.yaml"}
     for command in (["evaluate", copy], ["report", copy], ["predict", copy, "--input", "a.vtu", "-o", "b.vtu"]):
         assert "its training has not ended" in complaint(capsys, command)

@@ -10,11 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from termwise_toys import reaction, smooth_basis
+from termwise_toys import Reaction, reaction, smooth_basis
 
 from pde_benchmarks.diffusion_sorption import DiffusionSorption
 from pde_benchmarks.problem import Batch
 from sciml.errors import ConfigurationError, LearnerError
+from sciml.learners.hard_constraints.bounds import LowerBound
 from sciml.learners.hard_constraints.boxes import Boxes
 from sciml.learners.hard_constraints.expert_metrics import interface_jump, load_imbalance
 from sciml.learners.hard_constraints.expert_parallel import ExpertParallel
@@ -33,6 +34,7 @@ NORMS = pytest.mark.parametrize("layer", [PLAIN, ERROR], ids=["plain", "error"])
 COUPLINGS = pytest.mark.parametrize(
     "coupling", [Independent(), Independent(overlap=0.5), Coupled()], ids=["independent", "blended", "coupled"]
 )
+NORM_NAMES = pytest.mark.parametrize("norm", ["plain", "error"])
 WIDE = {"times": 7, "points": 17}
 
 
@@ -192,6 +194,39 @@ def test_a_broken_expert_leaves_the_others_bitwise_unchanged_and_is_named():
         loud(residual, broken, offset)
 
 
+@COUPLINGS
+def test_a_broken_expert_in_the_error_norm_is_named_with_its_point(coupling):
+    """NaN in the basis at (4, 8): the second box fails, others survive with their gradients; coupled, the sample."""
+    residual = reaction(curve=2.0, **WIDE)
+    broken = smooth_basis(residual, 2, 4)
+    broken[0, 2, 4, 8] = torch.nan
+    broken.requires_grad_()
+    experts = MixtureOfExperts(ERROR, BoxRouter((1, 3)), coupling)
+    with pytest.warns(RuntimeWarning, match="status NONFINITE_INPUT"):
+        field = experts(residual, broken, zero_offset(residual))
+    bad = Status.NONFINITE_INPUT
+    apart = isinstance(coupling, Independent)
+    assert field.status.tolist() == ([[0, bad, 0], [0, 0, 0]] if apart else [[bad], [0]])
+    field.values[1].sum().backward()
+    assert broken.grad.isfinite().all()
+    # The rate of change, a difference, is broken in (4, 8) and (5, 8), the bend in (4, 7) already.
+    message = rf"expert {int(apart)} of {3 if apart else 1}: .* at point \(4, 7\) of the grid \(7, 17\)"
+    with pytest.raises(SolveError, match=message):
+        field.raise_if_failed()
+
+
+def test_a_broken_right_hand_side_fails_its_expert_alone():
+    """NaN in the initial field at the last point, a condition of the third box."""
+    residual = reaction(curve=0.0, **WIDE)
+    kappa, initial = residual.parameters
+    initial = initial.clone()
+    initial[1, -1] = torch.nan
+    posed, basis = Reaction(kappa, initial, WIDE["times"], 0.0), smooth_basis(residual, 2, 4)
+    field = MixtureOfExperts(ERROR, BoxRouter((1, 3)), Independent())(posed, basis, zero_offset(residual))
+    assert field.status.tolist() == [[0, 0, 0], [0, 0, Status.NONFINITE_INPUT]]
+    assert field.values[:, :, :11].isfinite().all()
+
+
 def test_jumps_and_loads_are_measured():
     """Equal weights have no jump; blending is smoother than cutting in the field, whatever the traces."""
     residual = reaction(**WIDE)
@@ -202,13 +237,52 @@ def test_jumps_and_loads_are_measured():
     assert load_imbalance(boxes) == pytest.approx(6 / (17 / 3))
 
 
-@pytest.mark.parametrize("norm", ["plain", "error"])
+@NORM_NAMES
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
 def test_two_processes_train_as_one(world, norm, overlap):
     """Losses, gradients and trained parameters of three experts on two processes, to 1e-8."""
     coupling = Independent(overlap=overlap)
     alone = expert_jobs.trained(False, norm, coupling, 3)
     for result in world.run(expert_jobs.trained, True, norm, coupling, 3):
+        for ours, theirs in zip(result, alone, strict=True):
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", list(expert_jobs.NORMS))
+def test_two_processes_train_coupled_experts_as_one(world, norm):
+    """The same for coupled ones, whose loss has their objective, too."""
+    alone = expert_jobs.trained(False, norm, Coupled(), 3)
+    for result in world.run(expert_jobs.trained, True, norm, Coupled(), 3):
+        for ours, theirs in zip(result, alone, strict=True):
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8, atol=1e-10)
+
+
+@NORM_NAMES
+def test_two_processes_take_the_schwarz_steps_of_one(world, norm):
+    """Above `dense` unknowns: products, blocks and the coarse block summed over processes."""
+    coupling = Coupled(dense=4)
+    alone = expert_jobs.trained(False, norm, coupling, 3, steps=1)
+    for result in world.run(expert_jobs.trained, True, norm, coupling, 3, None, 1):
+        for ours, theirs in zip(result, alone, strict=True):
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8, atol=1e-10)
+
+
+@NORM_NAMES
+@COUPLINGS
+def test_two_processes_have_the_sensitivities_of_one(world, norm, coupling):
+    """Mean over processes of the gradients in what they all hold: the offset, the residual's parameters."""
+    alone = expert_jobs.sensitivities(False, norm, coupling)
+    for result in world.run(expert_jobs.sensitivities, True, norm, coupling):
+        for ours, theirs in zip(result, alone, strict=True):
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-7, atol=1e-9)
+
+
+def test_two_processes_hold_the_bound_of_one(world):
+    """Coupled experts whose field would be below the bound somewhere."""
+    alone = expert_jobs.trained(False, "plain", Coupled(), 3, LowerBound(0.6))
+    free = expert_jobs.trained(False, "plain", Coupled(), 3)
+    assert alone[0][0] != pytest.approx(free[0][0], rel=1e-3)
+    for result in world.run(expert_jobs.trained, True, "plain", Coupled(), 3, LowerBound(0.6)):
         for ours, theirs in zip(result, alone, strict=True):
             torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8, atol=1e-10)
 
@@ -251,7 +325,7 @@ def test_experts_without_conditions_or_coupling_are_refused():
     ("router", "message"),
     [
         (BoxRouter((1, 30)), r"an expert would have no point"),
-        (BoxRouter((2,)), r"counts \(2,\) on a grid \(7, 17\)"),
+        (BoxRouter((2,)), r"1 counts \(2,\) for the 2 axes of a grid \(7, 17\): .* such as BoxRouter\(\(1, 2\)\)"),
         (BoxRouter((1, 17)), r"expert 0 of 17 has no point beside initial and boundary conditions"),
         (FittedRouter.fit(torch.ones(8, 8), 2), r"fitted on a grid \(8, 8\), used on \(7, 17\)"),
     ],
@@ -279,7 +353,7 @@ def test_closed_forms_solve_sorption_in_the_error_norm():
     problem = DiffusionSorption(resolution=32, frames=21)
     inputs = problem.sample(3, torch.Generator().manual_seed(0))
     inputs = Batch({name: array.double() for name, array in inputs.items()})
-    truth = problem.implicit_euler(inputs)["solution"][:, 0].double()
+    truth = problem.discrete_solution(inputs)["solution"][:, 0].double()
     residual, offset = problem.termwise(inputs), problem.offset(inputs)
     basis = torch.stack(list(problem.closed_forms(inputs).values()), 1) * problem.envelope(inputs).unsqueeze(1)
     errors = []

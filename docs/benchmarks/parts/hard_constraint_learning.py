@@ -10,8 +10,7 @@ from parts.contenders import L2, Case, Contender, data_of, trained
 from parts.hard_constraint_contenders import CASES, FIXED, PLAIN, PUBLISHED, SHORT
 from parts.record import at_most
 from parts.training_script import Session
-from pde_benchmarks.diffusion_sorption import DiffusionSorption, DiffusionSorptionHard
-from pde_benchmarks.navier_stokes import DecayingFlow
+from pde_benchmarks.discretised import DiscretisedProblem
 from pde_benchmarks.problem import Batch
 from sciml.enforce import enforce
 from sciml.experiments import ExperimentData
@@ -131,14 +130,10 @@ def _save(session: Session, case: Case, data: ExperimentData, table: list[list[A
 
 def _discrete(data: ExperimentData) -> Batch:
     """The exact solution of the discrete residual: its distance to the reference is the floor."""
-    inputs = data.tests["held_out"].inputs
-    match data.problem:
-        case DiffusionSorption() | DiffusionSorptionHard() as problem:
-            return problem.implicit_euler(inputs)
-        case DecayingFlow() as problem:
-            return problem.discrete_solution(inputs)
-        case other:
-            raise TypeError(f"{other.name} has no discrete solution")
+    problem = data.problem
+    if not isinstance(problem, DiscretisedProblem):
+        raise TypeError(f"{problem.name} has no discrete solution")
+    return problem.discrete_solution(data.tests["held_out"].inputs)
 
 
 def _figures(

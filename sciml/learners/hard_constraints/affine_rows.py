@@ -9,22 +9,42 @@ import torch
 from torch import Tensor
 
 from sciml.learners.hard_constraints.rows import Rows
+from sciml.learners.hard_constraints.unknowns import ALL, Unknowns
 
 __all__ = ["AffineRows", "RidgeRows", "SharedRows"]
 
 
+@dataclass(frozen=True)
 class AffineRows(Rows):
-    """A w + c with the parameters A ``(B, K, m, N)`` and c ``(B, K, m)``; unknowns ``(B, K, N)``."""
+    """A w + c with the parameters A ``(B, K, m, N)`` and c ``(B, K, m)``; unknowns ``(B, K, N)``.
+
+    Parameters
+    ----------
+    unknowns
+        Those that A has the columns of.
+    """
+
+    unknowns: Unknowns = ALL
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
         A, c = parameters
-        return (A @ x.unsqueeze(-1)).squeeze(-1) + c
+        return self._times(A, x) + c
+
+    def columns(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Those of the process's own unknowns, ``(B, K, m, N)``."""
+        return parameters[0]
 
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        return parameters[0]
+        return self.unknowns.gathered(self.columns(x, *parameters))
+
+    def column_lengths(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        return self.unknowns.gathered(torch.linalg.vector_norm(self.columns(x, *parameters), dim=-2))
 
     def count(self, parameters: tuple[Tensor, ...]) -> int:
         return parameters[0].shape[-2]
+
+    def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return self.unknowns.normal_equations(self.columns(x, *parameters).mT, value)
 
     def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return x.new_zeros(*x.shape, x.shape[-1])
@@ -32,10 +52,12 @@ class AffineRows(Rows):
     def pullback(
         self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
     ) -> tuple[Tensor | None, ...]:
-        A, c = parameters
-        r, s = (A @ x.unsqueeze(-1)).squeeze(-1) + c, (A @ q.unsqueeze(-1)).squeeze(-1)
-        by_matrix = torch.stack([r, s], -1) @ torch.stack([q, x], -2) if wanted[0] else None
-        return by_matrix, s
+        r, s = self(x, *parameters), self._times(self.columns(x, *parameters), q)
+        own = torch.stack([self.unknowns.own(q), self.unknowns.own(x)], -2) * self.unknowns.copies
+        return (torch.stack([r, s], -1) @ own if wanted[0] else None), s
+
+    def _times(self, A: Tensor, x: Tensor) -> Tensor:
+        return self.unknowns.summed((A @ self.unknowns.own(x).unsqueeze(-1)).squeeze(-1))
 
 
 class SharedRows(Rows):

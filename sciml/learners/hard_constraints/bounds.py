@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sciml.errors import ConfigurationError
+from sciml.learners.hard_constraints.affine_rows import AffineRows
 from sciml.learners.hard_constraints.boxes import Boxes
 from sciml.learners.hard_constraints.expansion import Expansion
-from sciml.learners.hard_constraints.rows import Rows
 from sciml.learners.hard_constraints.stacked_rows import Block
 
 __all__ = ["Bound", "LowerBound", "Unbounded"]
@@ -57,6 +56,7 @@ class LowerBound(Bound):
 
     Examples
     --------
+    >>> import torch
     >>> LowerBound(0.0).projected(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
@@ -65,6 +65,8 @@ class LowerBound(Bound):
     weight: float = 1e4
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ConfigurationError(f"LowerBound: value = {self.value:g}, expected a finite number, e.g. 0")
         if not self.weight > 0:
             raise ConfigurationError(f"LowerBound: weight = {self.weight:g}, expected a positive number")
 
@@ -72,32 +74,17 @@ class LowerBound(Bound):
         size = boxes.mask * (self.weight / boxes.loads.to(expansion.basis)).sqrt().unsqueeze(-1)
         matrix = boxes.gather(expansion.basis.flatten(2)).permute(0, 2, 3, 1) * size.unsqueeze(-1)
         constant = (boxes.gather(expansion.offset.flatten(1)) - self.value) * size
-        return (Block(_ViolationRows(), (matrix, constant)),)
+        return (Block(_ViolationRows(expansion.unknowns), (matrix, constant)),)
 
     def projected(self, values: Tensor) -> Tensor:
         return values.clamp(min=self.value)
 
 
-class _ViolationRows(Rows):
+class _ViolationRows(AffineRows):
     """min(A w + c, 0) with the parameters A ``(B, K, p, N)`` and c ``(B, K, p)``."""
 
     def __call__(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        A, c = parameters
-        return ((A @ x.unsqueeze(-1)).squeeze(-1) + c).clamp(max=0)
+        return super().__call__(x, *parameters).clamp(max=0)
 
-    def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
+    def columns(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return parameters[0] * (self(x, *parameters) < 0).unsqueeze(-1)
-
-    def count(self, parameters: tuple[Tensor, ...]) -> int:
-        return parameters[0].shape[-2]
-
-    def curvature(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        return x.new_zeros(*x.shape, x.shape[-1])
-
-    def pullback(
-        self, q: Tensor, x: Tensor, parameters: tuple[Tensor, ...], wanted: Sequence[bool]
-    ) -> tuple[Tensor | None, ...]:
-        r = self(x, *parameters)
-        s = (self.jacobian(x, *parameters) @ q.unsqueeze(-1)).squeeze(-1)
-        by_matrix = torch.stack([r, s], -1) @ torch.stack([q, x], -2) if wanted[0] else None
-        return by_matrix, s

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sciml.learners.hard_constraints.stacked_rows import StackedRows
@@ -32,6 +34,9 @@ class ConstrainedField:
         The least-squares problem that was solved.
     unknowns
         Its unknowns ``(B, S, n)``, detached.
+    broken
+        Flat index of the first point of each system whose row is not finite, ``(B, S)``, the number of points where
+        there is none; None if no system met one.
     """
 
     values: Tensor
@@ -42,6 +47,7 @@ class ConstrainedField:
     condition: Tensor
     rows: StackedRows
     unknowns: Tensor
+    broken: Tensor | None = None
 
     @property
     def fallbacks(self) -> int:
@@ -51,33 +57,62 @@ class ConstrainedField:
     def objective(self) -> Tensor:
         """½‖rows‖² of each system, ``(B, S)``, without the ridge.
 
-        Its derivative is that at fixed weights, by the envelope theorem: no adjoint is solved for a loss made of it.
+        Its derivative is that at fixed weights, by the envelope theorem: no adjoint is solved for a loss made of it. In
+        the error norm the carrier is fixed, too.
         """
         return self.rows.halved_squares(self.unknowns, *self.rows.parameters)
 
-    def with_weights(self, weights: Tensor) -> ConstrainedField:
-        """The same field, with weights of another shape."""
-        return replace(self, weights=weights)
-
     def raise_if_failed(self) -> ConstrainedField:
         """Return self, or raise `SolveError` that names the sample and the expert of the first failed system."""
-        failed = (self.status != Status.CONVERGED).nonzero().tolist()
+        failed = self._failed()
         if not failed:
             return self
-        sample, expert = failed[0]
-        status, size = Status(int(self.status[sample, expert])), float(self.residual_norm[sample, expert])
         raise SolveError(
-            f"constraint: sample {sample} of {self.status.shape[0]}, expert {expert} of {self.status.shape[1]}: status "
-            f"{status.name} after {int(self.iterations[sample, expert])} iterations, residual norm {size:.1e}, "
-            f"{len(failed)} failed; {_REMEDIES.get(status, _OTHERWISE)}",
+            self._first(failed),
             [Status(int(self.status[b, e])) for b, e in failed],
             [b * self.status.shape[1] + e for b, e in failed],
             [float(self.residual_norm[b, e]) for b, e in failed],
         )
 
+    def warn_if_failed(self) -> ConstrainedField:
+        """Return self; a `RuntimeWarning` names the systems that failed, of which gradients know nothing."""
+        failed = self._failed()
+        if failed:
+            others = ", ".join(f"({b}, {e})" for b, e in failed[:NAMED]) + (", …" if len(failed) > NAMED else "")
+            warnings.warn(
+                f"{self._first(failed)}. Systems (sample, expert) that keep their last accepted weights, as constants "
+                f"without a gradient: {others}; throw=True raises",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return self
 
+    def _failed(self) -> list[list[int]]:
+        failed: list[list[int]] = (self.status != Status.CONVERGED).nonzero().tolist()
+        return failed
+
+    def _first(self, failed: list[list[int]]) -> str:
+        sample, expert = failed[0]
+        status, size = Status(int(self.status[sample, expert])), float(self.residual_norm[sample, expert])
+        return (
+            f"constraint: sample {sample} of {self.status.shape[0]}, expert {expert} of {self.status.shape[1]}: status "
+            f"{status.name} after {int(self.iterations[sample, expert])} iterations, residual norm {size:.1e}, "
+            f"{len(failed)} failed; {self._place(sample, expert)}{_REMEDIES.get(status, _OTHERWISE)}"
+        )
+
+    def _place(self, sample: int, expert: int) -> str:
+        """Where the first row of a system is not finite, for a message."""
+        shape = self.values.shape[1:]
+        if self.broken is None or int(self.broken[sample, expert]) >= shape.numel():
+            return ""
+        place = torch.unravel_index(self.broken[sample, expert], shape)
+        return f"at point {tuple(int(i) for i in place)} of the grid {tuple(shape)}, "
+
+
+NAMED = 10
 _OTHERWISE = "raise max_iterations of the solver, give better start weights, or use fewer functions"
 _REMEDIES = {
-    Status.NONFINITE_INPUT: "the basis, the offset or the residual is NaN or infinite there: check them with isfinite",
+    Status.STAGNATION: "its functions depend on each other there, or nearly so: set ridge=1e-6, or use fewer functions",
+    Status.NONFINITE_INPUT: "the basis, the offset or the residual is NaN or infinite: check them with isfinite",
     Status.NONFINITE_ITERATE: "the residual left its domain: give better start weights, or an offset within it",
 }

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.problem import Batch, Problem
+from sciml.errors import ConfigurationError
 from sciml.learner import Learner, Prediction
+from sciml.learners.hard_constraints.boxes import Boxes
 from sciml.learners.hard_constraints.constrained_field import ConstrainedField
 from sciml.learners.hard_constraints.constraint_config import Constraint, ConstraintConfig
 from sciml.learners.hard_constraints.constraint_metrics import averaged, residual_numbers, solve_numbers
@@ -62,6 +64,20 @@ class ConstrainedLearner(Learner):
     def accepts(cls, problem: Problem) -> str | None:
         """One field on a grid, and an equation that is known term by term."""
         return TermwiseFields.refusal(problem)
+
+    def require_rows(self, functions: int) -> None:
+        """Raise `ConfigurationError` if a solve on the grid of training has fewer rows than unknowns."""
+        shape, conditions = self.fields.grid.shape, self.fields.residual(self.fields.probe()).global_rows.flatten()
+        apart = self.router is not None and self.config.coupling == "independent"
+        boxes = self.router.boxes(shape) if self.router is not None and apart else Boxes.whole(shape)
+        together = 1 if self.router is None or apart else len(self.router.extents(shape))
+        rows = self.config.layer().norm.fewest(conditions, boxes)
+        if together * functions > rows:
+            of_each = f" for each of {together} coupled experts" if together > 1 else ""
+            raise ConfigurationError(
+                f"{self.name}: {functions} basis functions{of_each}, but a solve on the grid {shape} has {rows} rows: "
+                f"use fewer functions or experts, {'more points, ' if self.config.points else ''}or a finer grid."
+            )
 
     @abstractmethod
     def basis(self, inputs: Batch) -> Tensor:

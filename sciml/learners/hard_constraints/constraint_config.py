@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -68,6 +69,11 @@ class ConstraintConfig:
         for name, choices in (("norm", ("error", "plain")), ("coupling", ("coupled", "independent"))):
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"{name} = {getattr(self, name)!r}: use one of {', '.join(choices)}.")
+        if self.lower_bound is not None and not math.isfinite(self.lower_bound):
+            raise ConfigurationError(
+                f"lower_bound = {self.lower_bound:g}: expected a finite number, e.g. 0 for a concentration; leave it "
+                "out for no bound."
+            )
         if self.overlap is not None and not (0 if self.coupling == "independent" else 1e-6) <= self.overlap <= 1:
             raise ConfigurationError(
                 f"overlap = {self.overlap}: a part of a box is expected, at most 1; coupled experts need one above 0."
@@ -77,7 +83,7 @@ class ConstraintConfig:
         """How one expert solves."""
         norm = ErrorNorm(points=self.points, updates=self.updates) if self.norm == "error" else None
         bound = Unbounded() if self.lower_bound is None else LowerBound(self.lower_bound)
-        return ConstraintLayer(norm or PlainNorm(points=self.points), ridge=self.ridge, bound=bound)
+        return ConstraintLayer(norm or PlainNorm(points=self.points), ridge=self.ridge, bound=bound, quiet=True)
 
     def router(self, shape: tuple[int, ...], time_first: bool) -> BoxRouter | None:
         """The boxes of the experts; None for one solve.
@@ -94,9 +100,7 @@ class ConstraintConfig:
         """The constraint with these boxes."""
         if router is None:
             return self.layer()
-        if self.coupling == "independent":
-            return MixtureOfExperts(self.layer(), router, self._independent())
-        return MixtureOfExperts(self.layer(), router, Coupled(0.5 if self.overlap is None else self.overlap))
+        return MixtureOfExperts(self.layer(), router, self._coupling())
 
     def over_processes(self, router: BoxRouter | None) -> Constraint:
         """The same constraint, its experts shared by all processes.
@@ -104,15 +108,16 @@ class ConstraintConfig:
         Raises
         ------
         ConfigurationError
-            If experts are not independent, or there is one only.
+            If there is one expert only.
         """
-        if router is None or self.coupling == "coupled":
-            found = "one solve" if router is None else "coupled experts"
+        if router is None:
             raise ConfigurationError(
-                f"experts over processes with {found}: use coupling=independent and experts=2 or more, or share the "
-                "samples instead (parallel=samples)."
+                "experts over processes with one solve: use experts=2 or more, or share the samples instead "
+                "(parallel=samples)."
             )
-        return ExpertParallel(self.layer(), router, self._independent())
+        return ExpertParallel(self.layer(), router, self._coupling())
 
-    def _independent(self) -> Independent:
-        return Independent(0.0 if self.overlap is None else self.overlap)
+    def _coupling(self) -> Independent | Coupled:
+        if self.coupling == "independent":
+            return Independent(0.0 if self.overlap is None else self.overlap)
+        return Coupled(0.5 if self.overlap is None else self.overlap)

@@ -44,6 +44,7 @@ class FixedBasisLearner(ConstrainedLearner):
 
     def __init__(self, problem: Problem, config: FixedBasisConfig) -> None:
         super().__init__(problem, config)
+        self.require_rows(self.fields.closed_forms(self.fields.probe()).shape[1])
         self.module = nn.Module()
         self.rule = ClosedForms(self.fields)
 
@@ -63,6 +64,10 @@ class FixedBasisLearner(ConstrainedLearner):
         error = self.evaluate(validation)["relative_l2"]
         history.add(step=0, seconds=seconds, learning_rate=0.0, train_loss=loss, validation_error=error)
         return history
+
+    def labels_read(self, samples: int) -> int:
+        """None."""
+        return 0
 
     @torch.no_grad()
     def basis(self, inputs: Batch) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
@@ -18,6 +18,7 @@ from sciml.learners.hard_constraints.expansion import Expansion
 from sciml.learners.hard_constraints.minimum import damped_fit
 from sciml.learners.hard_constraints.norms import ErrorNorm, ResidualNorm
 from sciml.learners.hard_constraints.stacked_rows import Block, StackedRows
+from sciml.learners.hard_constraints.unknowns import ALL, Unknowns
 from solvers.nonlinear import LevenbergMarquardt, NonlinearSolution, NormalEquations
 from solvers.status import Status
 
@@ -31,11 +32,15 @@ def _solver() -> LevenbergMarquardt:
 
 @dataclass(frozen=True)
 class Systems:
-    """Least-squares problems, solved: weights ``(B, K, N)`` attached to autograd, and how it went."""
+    """Least-squares problems, solved: weights ``(B, K, N)`` attached to autograd, and how it went.
+
+    Where some have rows that are not finite, `broken` has the first such point of every expert.
+    """
 
     weights: Tensor
     rows: StackedRows
     found: NonlinearSolution
+    broken: Tensor | None = None
 
     def field(self, values: Tensor, weights: Tensor) -> ConstrainedField:
         """The result, with these values and weights of each expert."""
@@ -51,6 +56,7 @@ class Systems:
             stats.condition,
             self.rows,
             unknowns.detach(),
+            self.broken,
         )
 
 
@@ -77,7 +83,19 @@ class ConstraintLayer:
     dtype
         Of the solve. float32 needs `LevenbergMarquardt()` with the `Orthogonal` factorisation.
     throw
-        Raise if any system failed. False: failed systems keep their last accepted weights, `status` says so.
+        Raise if any system failed. False: failed systems keep their last accepted weights, `status` says so; where a
+        gradient is asked for, a `RuntimeWarning` names them, because their weights are then constants.
+    quiet
+        No such warning: for a training of many steps, which reads `status`.
+
+    Notes
+    -----
+    Gradients are those of the minimum, by the implicit function theorem, with the carrier of `ErrorNorm` held fixed.
+    They are exact in `PlainNorm`, and in `ErrorNorm` where the carrier depends on nothing that is differentiated: for a
+    linear equation, with respect to the basis, the offset and what is not in its derivative (a source, boundary
+    values). They are incomplete in `ErrorNorm` with respect to coefficients that the carrier depends on (a
+    `RuntimeWarning` says so), and for nonlinear equations, whose carrier moves with the field: what is missing is in
+    proportion to the residual that the basis leaves. The same holds for `ConstrainedField.objective`.
 
     Raises
     ------
@@ -118,6 +136,7 @@ class ConstraintLayer:
     bound: Bound = field(default_factory=Unbounded)
     dtype: torch.dtype = torch.float64
     throw: bool = False
+    quiet: bool = False
 
     def __call__(
         self,
@@ -142,18 +161,25 @@ class ConstraintLayer:
         generator
             Draws points where the norm takes some only.
         """
-        expansion = self.expansion(residual, basis, offset)
-        boxes = Boxes.whole(residual.shape, basis.device)
+        found = self.combined(self.expansion(residual, basis, offset), start, generator)
+        return replace(found, values=found.values.to(basis.dtype))
+
+    def combined(self, expansion: Expansion, start: Tensor | None, generator: Generator | None) -> ConstrainedField:
+        """The constrained field of an expansion, in the layer's dtype; start and generator as above."""
+        boxes = Boxes.whole(tuple(expansion.residual.shape), expansion.basis.device)
         systems = self.solve(expansion, boxes, start, generator)
-        values = self.assembled(expansion, systems.weights, torch.ones_like(boxes.owner).unsqueeze(0))
-        return self.checked(systems.field(values.to(basis.dtype), systems.weights))
+        weights = expansion.unknowns.asked(systems.weights)
+        values = self.assembled(expansion, weights, torch.ones_like(boxes.owner).unsqueeze(0))
+        return self.checked(systems.field(values, weights))
 
     def assembled(self, expansion: Expansion, weights: Tensor, windows: Tensor) -> Tensor:
         """u₀ + Σ_e χ_e b·w_e within the bound, ``(B, *shape)``."""
         return self.bound.projected(expansion.field(weights, windows))
 
-    def expansion(self, residual: TermwiseResidual, basis: Tensor, offset: Tensor) -> Expansion:
-        """Basis and offset in the layer's dtype; raises `LearnerError` where they do not fit the residual."""
+    def expansion(
+        self, residual: TermwiseResidual, basis: Tensor, offset: Tensor, unknowns: Unknowns = ALL
+    ) -> Expansion:
+        """Basis (of own unknowns) and offset in the layer's dtype; raises `LearnerError` where they do not fit."""
         shape = tuple(residual.shape)
         if basis.ndim != len(shape) + 2 or basis.shape[2:] != shape or basis.shape[1] == 0:
             raise LearnerError(
@@ -165,12 +191,17 @@ class ConstraintLayer:
                 f"constraint: offset of shape {tuple(offset.shape)}, expected {(basis.shape[0], *shape)} as the basis"
             )
         for i, parameter in enumerate(residual.parameters):
+            if parameter.ndim and parameter.shape[0] not in (1, basis.shape[0]):
+                raise LearnerError(
+                    f"constraint: parameter {i} of the residual has shape {tuple(parameter.shape)} for a basis of "
+                    f"{basis.shape[0]} samples; build the residual from the inputs of the same samples"
+                )
             if parameter.dtype != self.dtype:
                 raise LearnerError(
                     f"constraint: parameter {i} of the residual has dtype {parameter.dtype}, the layer solves in "
                     f"{self.dtype}; build the residual from inputs converted with .to({self.dtype})"
                 )
-        return Expansion.of(residual, basis.to(self.dtype), offset.to(self.dtype))
+        return Expansion.of(residual, basis.to(self.dtype), offset.to(self.dtype), unknowns)
 
     def solve(
         self,
@@ -190,11 +221,12 @@ class ConstraintLayer:
         system = self.regularised(rows, weights)
         found = self.solver.solve(system, weights.detach(), system.parameters)
         attached = self.adjoint.attach(found.value, found.status == Status.CONVERGED, system)
-        return Systems(attached, rows, found)
+        broken = bool((found.status == Status.NONFINITE_INPUT).any())
+        return Systems(attached, rows, found, boxes.first_of(expansion.broken) if broken else None)
 
     def start(self, expansion: Expansion, count: int, given: Tensor | None) -> Tensor:
         """Weights ``(B, K, N)`` to begin with."""
-        expected = (expansion.basis.shape[0], count, expansion.basis.shape[1])
+        expected = (expansion.basis.shape[0], count, expansion.functions)
         if given is not None:
             if given.shape != expected:
                 raise LearnerError(f"constraint: start weights of shape {tuple(given.shape)}, expected {expected}")
@@ -202,18 +234,19 @@ class ConstraintLayer:
         A, c = expansion.conditions(expansion.offset_terms)
         if A.shape[1] == 0:
             return A.new_zeros(expected)
-        return damped_fit(A, c).unsqueeze(1).expand(expected).contiguous()
+        return damped_fit(expansion.unknowns.gathered(A), c).unsqueeze(1).expand(expected).contiguous()
 
     @torch.no_grad()
     def regularised(self, rows: StackedRows, weights: Tensor) -> StackedRows:
         """The rows with those of the ridge below."""
         if self.ridge == 0:
             return rows
-        J = rows.jacobian(weights, *(p.detach() for p in rows.parameters))
-        lengths = torch.linalg.vector_norm(J, dim=-2)
+        lengths = rows.column_lengths(weights, *(p.detach() for p in rows.parameters))
         lengths = torch.where(lengths.isfinite(), lengths, 0)
         return StackedRows((*rows.blocks, Block(RidgeRows(self.ridge * lengths), ())))
 
     def checked(self, result: ConstrainedField) -> ConstrainedField:
-        """The result; raises for failed systems if `throw` is set."""
-        return result.raise_if_failed() if self.throw else result
+        """The result; failed systems raise if `throw` is set, otherwise those whose gradient is asked for are named."""
+        if self.throw:
+            return result.raise_if_failed()
+        return result.warn_if_failed() if result.weights.requires_grad and not self.quiet else result

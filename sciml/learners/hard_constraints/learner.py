@@ -53,7 +53,7 @@ class HardConstraintConfig(ConstraintConfig):
         How many of the training samples have solutions, and the weight of the relative error there; the solutions of
         the others are never read.
     parallel
-        What the processes of ``torchrun`` share in training: ``samples``, or the (independent) ``experts``.
+        What the processes of ``torchrun`` share in training: ``samples``, or the ``experts``.
     """
 
     network: str = "fno"
@@ -94,9 +94,11 @@ class HardConstraintLearner(ConstrainedLearner):
 
     def __init__(self, problem: Problem, config: HardConstraintConfig) -> None:
         super().__init__(problem, config)
+        probe = self.fields.probe()
+        self.require_rows(config.functions + (self.fields.closed_forms(probe).shape[1] if config.closed_forms else 0))
         self.module = basis_network(
             config.network,
-            self.fields.coordinates(self.fields.probe()).shape[1],
+            self.fields.coordinates(probe).shape[1],
             config.functions,
             self.fields.grid,
             config.channels,

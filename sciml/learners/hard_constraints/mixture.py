@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,8 +17,12 @@ from sciml.learners.hard_constraints.expansion import Expansion
 from sciml.learners.hard_constraints.layer import ConstraintLayer
 from sciml.learners.hard_constraints.routers import BoxRouter, Router, windows
 from sciml.learners.hard_constraints.schwarz import TwoLevelSchwarz
+from sciml.learners.hard_constraints.unknowns import ALL, Unknowns
 
-__all__ = ["Coupled", "Coupling", "Independent", "MixtureOfExperts"]
+__all__ = ["Coupled", "Coupling", "Deal", "Independent", "MixtureOfExperts"]
+
+#: Of ``count`` items of ``each`` unknowns: those of this process, and their unknowns.
+Deal = Callable[[int, int], tuple[slice, Unknowns]]
 
 
 class Coupling(ABC):
@@ -112,20 +117,42 @@ class Coupled(Coupling):
         start: Tensor | None,
         generator: Generator | None,
     ) -> ConstrainedField:
+        return self.dealt(layer, router, residual, basis, offset, start, generator, _alone)
+
+    def dealt(
+        self,
+        layer: ConstraintLayer,
+        router: Router,
+        residual: TermwiseResidual,
+        basis: Tensor,
+        offset: Tensor,
+        start: Tensor | None,
+        generator: Generator | None,
+        deal: Deal,
+    ) -> ConstrainedField:
+        """The same with the experts, and the functions of the solve that comes first, dealt to processes."""
         shape, functions = tuple(residual.shape), basis.shape[1]
         blended = windows(router, shape, self.overlap).to(basis.device)
         count = len(blended)
+        experts, unknowns = deal(count, functions)
         if start is None:
+            own, single = deal(functions, 1)
             with torch.no_grad():
-                begun = layer.solve(
-                    layer.expansion(residual, basis, offset), Boxes.whole(shape, basis.device), None, generator
-                )
+                alone = layer.expansion(residual, basis[:, own], offset, single)
+                begun = layer.solve(alone, Boxes.whole(shape, basis.device), None, generator)
             start = begun.found.value.expand(-1, count, -1)
-        local = basis.unsqueeze(1) * blended.to(basis.dtype).unflatten(-1, shape).unsqueeze(1)
         if count * functions > self.dense:
-            layer = replace(layer, solver=replace(layer.solver, factorisation=TwoLevelSchwarz(count)))
-        result = layer(residual, local.flatten(1, 2), offset, start.flatten(1).unsqueeze(1), generator)
-        return result.with_weights(result.weights.reshape(-1, count, functions))
+            schwarz = TwoLevelSchwarz(count, unknowns=unknowns)
+            layer = replace(layer, solver=replace(layer.solver, factorisation=schwarz))
+        local = basis.unsqueeze(1) * blended[experts].to(basis.dtype).unflatten(-1, shape).unsqueeze(1)
+        expansion = layer.expansion(residual, local.flatten(1, 2), offset, unknowns)
+        found = layer.combined(expansion, start.flatten(1).unsqueeze(1), generator)
+        weights = found.weights.reshape(-1, count, functions)
+        return replace(found, values=found.values.to(basis.dtype), weights=weights)
+
+
+def _alone(count: int, each: int) -> tuple[slice, Unknowns]:
+    return slice(None), ALL
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from sciml.errors import LearnerError
 from sciml.learners.hard_constraints.affine_rows import AffineRows, SharedRows
 from sciml.learners.hard_constraints.boxes import Boxes
 from sciml.learners.hard_constraints.expansion import Expansion
+from sciml.learners.hard_constraints.held_carrier import warn_of_held_carrier
 from sciml.learners.hard_constraints.minimum import gauss_newton_step
+from sciml.learners.hard_constraints.parts_of_grids import on_part, part_of
 from sciml.learners.hard_constraints.row_maps import CarriedMap, WeightedMap
 from sciml.learners.hard_constraints.stacked_rows import Block, StackedRows
 from sciml.learners.hard_constraints.termwise_rows import TermwiseRows
@@ -78,6 +80,12 @@ class ResidualNorm(ABC):
         _enough(least + int(conditions.sum()), expansion, f"expert {expert} of {own.count}")
         return own
 
+    def fewest(self, conditions: Tensor, boxes: Boxes) -> int:
+        """Rows of the expert that has the fewest, where `conditions` ``(G,)`` says which points are conditions."""
+        loads = boxes.without(conditions).loads
+        least = int(loads.min()) if self.points is None else min(int(loads.min()), self.points)
+        return least + int(conditions.sum())
+
     def shared(self, A: Tensor, c: Tensor) -> tuple[Block, ...]:
         """The conditions' rows A ``(B, g, N)``, c ``(B, g)``, once for all experts."""
         if A.shape[1] == 0:
@@ -117,7 +125,7 @@ class PlainNorm(ResidualNorm):
         if boxes.count == 1:
             own, sizes = self.with_conditions(own, sizes, expansion)
             return StackedRows((_nonlinear(expansion, own, sizes),))
-        about = expansion.moved_terms(weights, boxes)
+        about = expansion.moved_conditions(weights, boxes)
         return StackedRows((_nonlinear(expansion, own, sizes), *self.shared(*expansion.conditions(about))))
 
     def with_conditions(self, own: Boxes, sizes: Tensor, expansion: Expansion) -> tuple[Boxes, Tensor]:
@@ -134,7 +142,8 @@ class PlainNorm(ResidualNorm):
 class ErrorNorm(ResidualNorm):
     """The residual carried through the approximate inverse of its derivative: the error to first order.
 
-    The inverse is taken at the present field, updated `updates` times and then frozen; it is not differentiated. One
+    The inverse is taken at the present field, updated `updates` times and then frozen; it is not differentiated:
+    `ConstraintLayer` says which gradients are exact nevertheless. One
     solve for the whole grid keeps the residual nonlinear. Experts that know nothing of each other share one
     linearisation about the field assembled from them, because carrying spreads every row over the grid: their
     derivatives are those of Gauss and Newton.
@@ -148,6 +157,11 @@ class ErrorNorm(ResidualNorm):
     """
 
     updates: int = 4
+
+    def fewest(self, conditions: Tensor, boxes: Boxes) -> int:
+        if boxes.count > 1:
+            return super().fewest(conditions, boxes)
+        return boxes.size if self.points is None else min(self.points, boxes.size)
 
     def approach(
         self,
@@ -171,6 +185,7 @@ class ErrorNorm(ResidualNorm):
         generator: Generator | None,
         experts: slice = slice(None),
     ) -> StackedRows:
+        warn_of_held_carrier(expansion.residual)
         if boxes.count > 1:
             return self.linear(expansion, boxes, weights, generator, experts)
         residual = expansion.residual
@@ -178,7 +193,7 @@ class ErrorNorm(ResidualNorm):
         about = expansion.field(weights, torch.ones_like(boxes.owner).unsqueeze(0)).detach()
         weigh = CarriedMap(residual.carrier(about), residual.shape, chosen)
         basis = expansion.terms.permute(1, 2, 0, 3).unsqueeze(1).contiguous()
-        rows = TermwiseRows(residual, boxes, expansion.offset_terms.detach(), weigh)
+        rows = TermwiseRows(residual, boxes, expansion.offset_terms.detach(), weigh, expansion.unknowns)
         return StackedRows((Block(rows, (basis, expansion.offset_terms.unsqueeze(1), *residual.parameters)),))
 
     def linear(
@@ -189,11 +204,18 @@ class ErrorNorm(ResidualNorm):
         generator: Generator | None,
         experts: slice = slice(None),
     ) -> StackedRows:
-        """The carried rows, linearised about the field assembled from the experts."""
-        residual = expansion.residual
+        """The carried rows, linearised about the field assembled from the experts.
+
+        Carrying spreads every row over the grid: what is not finite is taken out before, and only its expert sees it.
+        """
+        residual, broken = expansion.residual, expansion.broken
+        apart = boxes.count > 1 and bool(broken.any())
+        if apart:
+            expansion = expansion.without(broken)
         owners = torch.nn.functional.one_hot(boxes.owner, boxes.count).mT
         carry = residual.carrier(expansion.field(weights, owners).detach())
         A, c = expansion.linearised(expansion.moved_terms(weights, boxes))
+        c = torch.where(broken, 0, c) if apart else c
         # One call for the columns and the constant: the carrier may factor what it needs once.
         carried = carry(torch.cat([A, c.unsqueeze(0)]).unflatten(-1, residual.shape)).flatten(2)
         A, c = carried[:-1], carried[-1]
@@ -201,28 +223,36 @@ class ErrorNorm(ResidualNorm):
             chosen = self.chosen(expansion, boxes, generator)
             own_matrix, constant = A[..., chosen].permute(1, 2, 0).unsqueeze(1), c[..., chosen].unsqueeze(1)
             size = len(chosen) ** -0.5
-            return StackedRows((Block(AffineRows(), (size * own_matrix, size * constant)),))
+            return StackedRows((Block(AffineRows(expansion.unknowns), (size * own_matrix, size * constant)),))
         own = self.own(expansion, boxes, generator).only(experts)
         size_of = _mean_weights(own, c)
         matrix = (own.gather(A) * size_of).permute(1, 2, 3, 0)
         conditions = residual.global_rows.flatten().nonzero().squeeze(-1)
         shared = self.shared(A[..., conditions].permute(1, 2, 0), c[..., conditions])
-        return StackedRows((Block(AffineRows(), (matrix, own.gather(c) * size_of)), *shared))
+        constant = own.gather(c) * size_of
+        if apart:
+            theirs = boxes.first_of(broken)[:, experts] < boxes.size
+            constant = torch.where(theirs.unsqueeze(-1), torch.nan, constant)
+        return StackedRows((Block(AffineRows(), (matrix, constant)), *shared))
 
     def chosen(self, expansion: Expansion, boxes: Boxes, generator: Generator | None) -> Tensor:
         """Flat indices of the rows of one solve for the whole grid."""
-        _enough(boxes.size if self.points is None else min(self.points, boxes.size), expansion, "the solve")
+        _enough(self.fewest(expansion.residual.global_rows.flatten(), boxes), expansion, "the solve")
         if self.points is None or self.points >= boxes.size:
             return torch.arange(boxes.size, device=boxes.owner.device)
         return boxes.drawn(self.points, generator).points[0]
 
 
 def _nonlinear(expansion: Expansion, own: Boxes, sizes: Tensor) -> Block:
-    """The residual in each expert's points, times the sizes ``(K, p)``."""
+    """The residual in each expert's points, times the sizes ``(K, p)``; where it can be, evaluated only about these."""
     basis = own.gather(expansion.terms).permute(1, 3, 2, 0, 4).contiguous()
     offset = own.gather(expansion.offset_terms).movedim(1, 2)
-    residual = expansion.residual
-    rows = TermwiseRows(residual, own, expansion.offset_terms.detach(), WeightedMap(sizes))
+    residual, background = expansion.residual, expansion.offset_terms.detach()
+    part = on_part(residual, own.extent)
+    if part is not None:
+        background = part_of(background.unflatten(-1, own.shape), part.extent).flatten(2)
+        own = own.within(part.extent)
+    rows = TermwiseRows(part or residual, own, background, WeightedMap(sizes), expansion.unknowns)
     return Block(rows, (basis, offset, *residual.parameters))
 
 
@@ -232,7 +262,7 @@ def _mean_weights(own: Boxes, like: Tensor) -> Tensor:
 
 
 def _enough(rows: int, expansion: Expansion, who: str) -> None:
-    functions = expansion.basis.shape[1]
+    functions = expansion.functions
     if rows < functions:
         raise LearnerError(
             f"constraint: {who} has {rows} rows for {functions} basis functions, expected at least as many rows; use "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from sciml.errors import LearnerError
-from solvers import DenseCholesky, LinearOperator, ProductOperator, Solver, linear_solve
+from solvers import DenseCholesky, Indefinite, LinearOperator, ProductOperator, Singular, Solver, linear_solve
 
 __all__ = ["LinearConstraint"]
 
@@ -27,8 +27,8 @@ class LinearConstraint:
     ------
     LearnerError
         Shapes do not fit.
-    Singular
-        Rows of A depend on each other.
+    Singular, Indefinite
+        Rows of A depend on each other; which of the two, the solver and rounding decide.
 
     Examples
     --------
@@ -57,4 +57,15 @@ class LinearConstraint:
 
     def _moved(self, u: Tensor, target: Tensor) -> Tensor:
         gram = ProductOperator(self.A, self.A.H, tags={"spd"})
-        return u - self.A.rmv(linear_solve(gram, self.A.mv(u) - target, self.solver).value)
+        try:
+            multiplier = linear_solve(gram, self.A.mv(u) - target, self.solver).value
+        except (Singular, Indefinite) as error:
+            m, n = self.A.shape
+            raise type(error)(
+                f"LinearConstraint: the {m} rows of A (each of {n} entries) depend on each other, or nearly so, and "
+                f"A Aᵀ has no inverse; leave out rows that follow from others: {error}",
+                error.status,
+                error.batch_indices,
+                error.residuals,
+            ) from None
+        return u - self.A.rmv(multiplier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import product
@@ -10,12 +11,9 @@ import torch
 from torch import Tensor
 
 from sciml.errors import ConfigurationError, LearnerError
-from sciml.learners.hard_constraints.boxes import Boxes
+from sciml.learners.hard_constraints.boxes import Boxes, Extent
 
 __all__ = ["BoxRouter", "FittedRouter", "Router", "windows"]
-
-#: First and one past the last index along every axis.
-Extent = tuple[tuple[int, int], ...]
 
 
 class Router(ABC):
@@ -57,10 +55,16 @@ class BoxRouter(Router):
             raise ConfigurationError(f"BoxRouter: counts = {self.counts}, expected positive numbers, one for each axis")
 
     def extents(self, shape: tuple[int, ...]) -> tuple[Extent, ...]:
-        if len(self.counts) != len(shape) or any(k > n for k, n in zip(self.counts, shape, strict=False)):
+        if len(self.counts) != len(shape):
+            example = (1,) * (len(shape) - 1) + (math.prod(self.counts),)
             raise LearnerError(
-                f"BoxRouter: counts {self.counts} on a grid {tuple(shape)}: an expert would have no point, or an axis "
-                "no count; give one count for each axis, at most the number of its points"
+                f"BoxRouter: {len(self.counts)} counts {self.counts} for the {len(shape)} axes of a grid "
+                f"{tuple(shape)}: give one count for each axis, such as BoxRouter({example})"
+            )
+        if any(k > n for k, n in zip(self.counts, shape, strict=True)):
+            raise LearnerError(
+                f"BoxRouter: counts {self.counts} on a grid {tuple(shape)}: an expert would have no point; give counts "
+                "of at most the number of points along each axis"
             )
         axes = [[(n * i // k, n * (i + 1) // k) for i in range(k)] for k, n in zip(self.counts, shape, strict=True)]
         return tuple(product(*axes))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciml.learners.hard_constraints.unknowns import ALL, Unknowns
 from solvers import CG, FunctionOperator, Inverse
 from solvers.nonlinear import Factorisation
 from solvers.nonlinear.linear_model import LinearModel, ScaledRows
@@ -28,11 +29,15 @@ class TwoLevelSchwarz(Factorisation):
         K; the unknowns are those of expert 0, then 1, …
     rtol, max_iterations
         Of conjugate gradients. A step that is not accurate is refined by the next one.
+    unknowns
+        Where they are shared, each process multiplies with its part of the rows: a product costs one sum of K N
+        numbers over the processes. The blocks and the coarse block are such sums, too.
     """
 
     experts: int
     rtol: float = 1e-10
     max_iterations: int = 400
+    unknowns: Unknowns = ALL
 
     def model(self, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> LinearModel:
         return _SchwarzModel(self, J, r, size, scale)
@@ -42,12 +47,13 @@ class _SchwarzModel(LinearModel):
     def __init__(self, method: TwoLevelSchwarz, J: Tensor, r: Tensor, size: Tensor, scale: Tensor) -> None:
         rows = ScaledRows.of(J, r, size, scale)
         super().__init__(rows.slopes, rows.lengths, size, scale)
-        self.method, self.scaled = method, rows.matrix
+        self.method, self.unknowns = method, method.unknowns
+        self.scaled = self.unknowns.part(rows.matrix.mT).mT
         own = self.scaled.unflatten(-1, (method.experts, -1)).movedim(-2, -3)
         #: Equal weights of all experts, in units of D.
         self.coarse = (scale / norm(scale)).unflatten(-1, (method.experts, -1))
         same = (own * self.coarse.unsqueeze(-2)).sum(-3)
-        self.blocks, self.shared = own.mT @ own, same.mT @ same
+        self.blocks, self.shared = self.unknowns.summed(own.mT @ own), self.unknowns.summed(same.mT @ same)
         self.full_rank = torch.ones_like(size, dtype=torch.bool)
         self.condition = torch.full_like(size, torch.nan)
         self._newton: Tensor | None = None
@@ -55,7 +61,8 @@ class _SchwarzModel(LinearModel):
     def damped(self, damping: Tensor) -> tuple[Tensor, Tensor]:
         y = self._solve(damping)
         moved = (self.scaled @ y.unsqueeze(-1)).squeeze(-1)
-        decrease = -(2 * self.slopes * y).sum(-1, keepdim=True) - moved.square().sum(-1, keepdim=True)
+        curved = self.unknowns.summed(moved.square().sum(-1, keepdim=True))
+        decrease = -(2 * self.slopes * y).sum(-1, keepdim=True) - curved
         return y * self.size / self.scale, decrease
 
     def undamped(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,7 +76,7 @@ class _SchwarzModel(LinearModel):
         """(JᵀJ + λ)⁻¹ of the slopes, negative."""
 
         def normal(y: Tensor, J: Tensor, damping: Tensor) -> Tensor:
-            return (J.mT @ (J @ y.unsqueeze(-1))).squeeze(-1) + damping * y
+            return self.unknowns.summed((J.mT @ (J @ y.unsqueeze(-1))).squeeze(-1)) + damping * y
 
         n = self.scaled.shape[-1]
         A = FunctionOperator(

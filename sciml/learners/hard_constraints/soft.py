@@ -78,6 +78,10 @@ class SoftConstraintLearner(Learner):
         """One field on a grid, and an equation that is known term by term."""
         return TermwiseFields.refusal(problem)
 
+    def labels_read(self, samples: int) -> int:
+        """All with ``loss=data``, else none."""
+        return samples if self.config.loss == "data" else 0
+
     def fit(self, dataset: Dataset, validation: Dataset, trainer: Trainer) -> History:
         """Train on the inputs of ``dataset``; with ``loss=data`` on its solutions, too."""
         began = time.perf_counter()

@@ -47,6 +47,10 @@ class StackedRows(Rows):
     def jacobian(self, x: Tensor, *parameters: Tensor) -> Tensor:
         return torch.cat([rows.jacobian(x, *own) for rows, own in self._split(parameters)], -2)
 
+    def column_lengths(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        parts = [rows.column_lengths(x, *own) for rows, own in self._split(parameters)]
+        return torch.linalg.vector_norm(torch.stack(parts), dim=0)
+
     def normal_equations(self, x: Tensor, value: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         gram, slope, begin = x.new_zeros(*x.shape, x.shape[-1]), torch.zeros_like(x), 0
         for rows, own in self._split(parameters):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem
+from pde_benchmarks.registry import problem_types
 from pde_benchmarks.termwise import TermwiseProblem, TermwiseResidual
 from sciml.errors import LearnerError
 
@@ -51,7 +52,10 @@ class TermwiseFields:
     def refusal(problem: Problem) -> str | None:
         """None if a constraint can be posed for this problem, else one sentence that says why not."""
         if not isinstance(problem, TermwiseProblem):
-            return "it solves with the equation term by term, and this problem or data gives no `termwise` residual."
+            beside = [n for n in _able() if n.startswith(f"{problem.name}-")]
+            return "it solves with the equation term by term, and this problem or data gives no `termwise` residual" + (
+                f"; use {' or '.join(beside)}." if beside else "."
+            )
         specs = (*problem.inputs, *problem.outputs)
         if not all(isinstance(spec.support, Grid) for spec in specs):
             return "it needs fields on one uniform grid of space and time."
@@ -132,6 +136,11 @@ class TermwiseFields:
         """The closed forms of all samples, made once: some are dear."""
         parts = [inputs.rows(slice(i, i + ROWS)) for i in range(0, inputs.count, ROWS)]
         return torch.cat([self.closed_forms(part) for part in parts])
+
+
+def _able() -> list[str]:
+    """Installed problems with a residual term by term."""
+    return sorted(name for name, kind in problem_types().items() if issubclass(kind, TermwiseProblem))
 
 
 def _double(inputs: Batch) -> Batch:
