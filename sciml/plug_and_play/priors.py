@@ -15,6 +15,8 @@ from sciml.plug_and_play.inversion import ProximalNetwork, check_network_input, 
 
 __all__ = ["DenoiserPrior", "LearnedPrior", "Prior", "ProximalPoint", "StrengthenedPrior"]
 
+_TOLERANCE = 1e-10
+
 
 @dataclass(frozen=True)
 class ProximalPoint:
@@ -75,6 +77,10 @@ class Prior(ABC):
             f"{type(self).__name__} has one strength, a multiple of {described(tau)} is not known: give the proximal "
             "gradient method the step 1/weight, and ADMM the penalty weight, so that no multiple is needed."
         )
+
+    def approximate(self, tolerance: float) -> Prior:
+        """The same prior, whose inner iterations may end when v is met to tolerance · max(1, ‖v‖)."""
+        return self
 
 
 class LearnedPrior(Prior):
@@ -150,11 +156,15 @@ class StrengthenedPrior(Prior):
         return [*super().assumptions(), Assumption(convex, self._convex)]
 
     def prox(self, v: Tensor, start: Tensor | None = None) -> ProximalPoint:
-        tolerance = self.tolerance or (1e-10 if v.dtype == torch.float64 else None)
+        tolerance = self.tolerance or (_TOLERANCE if v.dtype == torch.float64 else None)
         found = invert_strength(self.network, v, self.tau, start, tolerance, throw=False)
         tau = torch.as_tensor(self.tau, dtype=v.dtype, device=v.device)
         slope = per_sample(tau, v) * (found.y - found.x)  # y − f(y) is a subgradient of R at f(y), whatever y is
         return ProximalPoint(found.x, tau * found.prior_value, found.y, found.converged, slope)
+
+    def approximate(self, tolerance: float) -> Prior:
+        tolerance = max(tolerance, self.tolerance or _TOLERANCE)
+        return StrengthenedPrior(self.network, self.tau, self._network_lipschitz, tolerance)
 
     def scaled(self, tau: float | Tensor) -> Prior:
         if is_one(tau):

@@ -19,6 +19,7 @@ from solvers import Status
 __all__ = ["AcceleratedProximalGradient", "ProximalGradient", "step_bound"]
 
 _SAFETY = 0.99
+_PART = 0.2
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,9 @@ class _Run:
         self.step = per_sample(step, start)
         self.flat_step = step
         self.prior = prior.scaled(weight * step)
+        self.lipschitz = lipschitz
+        # ‖x₊ − x‖ / max(1, ‖x‖) of the last step; nothing is known before the first.
+        self.moved = torch.zeros_like(weight)
         self.assumptions = _assumptions(method, fidelity, self.prior, float(step.max()), lipschitz)
         self.x = start
         self.dual: Tensor | None = None
@@ -94,14 +98,36 @@ class _Run:
         self.accept(self.x - self.step * self.gradient)
 
     def accept(self, v: Tensor) -> None:
-        """Go to the proximal point of v."""
-        point = self.point(v)
+        """Go to the proximal point of v: found roughly first, and exactly where F would not fall."""
+        point = self.point(v, self.prior.approximate(self.rough()))
         height, gradient = self.fidelity.value_and_gradient(where_sample(self.trace.running, point.x, self.x))
-        self.move(v, point, height, gradient, self.total(height, point))
+        total = self.total(height, point)
+        if bool((self.rises(total) & self.trace.running).any()):
+            point = self.point(v, self.prior)
+            height, gradient = self.fidelity.value_and_gradient(where_sample(self.trace.running, point.x, self.x))
+            total = self.total(height, point)
+        self.move(v, point, height, gradient, total)
 
-    def point(self, v: Tensor) -> ProximalPoint:
+    def rough(self) -> float:
+        """A part of the last step's length, in units of max(1, ‖x‖).
+
+        What is found to this tolerance is the exact point of a v that is moved by less than the margin 1 − γL of the
+        descent leaves room for.
+        """
+        margin = _PART * (1 - self.flat_step * self.lipschitz).clamp(min=1 - _SAFETY)
+        room = torch.where(self.trace.running, margin * self.moved, torch.inf).amin()
+        return float(room) if bool(room.isfinite()) else 0.0
+
+    def rises(self, total: Tensor | None) -> Tensor:
+        """Where F is not known to fall, ``(B,)``."""
+        if total is None or self.objective is None:
+            return torch.zeros_like(self.trace.running)
+        rounding = 100 * torch.finfo(total.dtype).eps * self.objective.abs().clamp(min=1e-3)
+        return ~(total <= self.objective + rounding)
+
+    def point(self, v: Tensor, prior: Prior) -> ProximalPoint:
         """The proximal point of v; samples at which it fails have ended."""
-        point = self.prior.prox(v, self.dual)
+        point = prior.prox(v, self.dual)
         if point.solved is not None:
             self.trace.end(~point.solved, Status.STAGNATION)
         self.trace.end(~point.x.flatten(1).isfinite().all(-1), Status.NONFINITE_ITERATE)
@@ -120,6 +146,8 @@ class _Run:
         left = (gradient + point.subgradient(v) / self.step).flatten(1).norm(dim=-1)
         size = gradient.flatten(1).norm(dim=-1).clamp(min=torch.finfo(x.dtype).tiny)
         self.stationarity = torch.where(moving, left / size, self.stationarity)
+        length = (x - self.x).flatten(1).norm(dim=-1) / self.x.flatten(1).norm(dim=-1).clamp(min=1)
+        self.moved = torch.where(moving, length, self.moved)
         self.x, self.dual = x, where_sample(moving, point.dual, self.dual)
         self.height = torch.where(moving, height, self.height)
         self.gradient = where_sample(moving, gradient, self.gradient)
@@ -141,7 +169,7 @@ class _AcceleratedRun(_Run):
         after = (1 + (1 + 4 * self.momentum.square()).sqrt()) / 2
         extrapolated = self.x + per_sample((self.momentum - 1) / after, self.x) * (self.x - self.before)
         v = extrapolated - self.step * self.fidelity.gradient(extrapolated)
-        point = self.point(v)
+        point = self.point(v, self.prior.approximate(self.rough()))
         candidate = where_sample(self.trace.running, point.x, self.x)
         height, gradient = self.fidelity.value_and_gradient(candidate)
         total = self.total(height, point)
@@ -150,8 +178,7 @@ class _AcceleratedRun(_Run):
                 "AcceleratedProximalGradient needs the objective, and this prior has no value: use ProximalGradient()."
             )
         self.before = self.x
-        rises = torch.zeros_like(self.trace.running) if self.objective is None else ~(total <= self.objective)
-        rises = rises & self.trace.running
+        rises = self.rises(total) & self.trace.running
         self.momentum = torch.where(rises, 1, after)
         if not bool(rises.any()):
             self.move(v, point, height, gradient, total)

@@ -32,7 +32,7 @@ class NewtonCG(NonlinearMethod):
     """x ← x + t s with ∇²F(x) s ≈ −∇F(x) by conjugate gradients (Dembo & Steihaug 1983), for convex F.
 
     A system has converged when ‖∇F(x)‖₂ ≤ atol, or when a Newton step is so short that ‖s‖ ≤ rtol ‖x‖. The linear
-    systems are solved to a relative residual of min(0.1, √(‖s‖/‖x‖)) with the last step s, which makes the convergence
+    systems are solved to a relative residual of min(0.1, ‖s‖/‖x‖) with the last step s, which makes the convergence
     superlinear whatever the units; directions without curvature end the linear iteration. Nothing of size n × n is
     formed. A step length is accepted where F falls enough (Armijo 1966); at the level of rounding, where the values of
     F say nothing any more, where the slope along s or the gradient does.
@@ -113,7 +113,7 @@ class NewtonCGDescent(Descent):
         if self.method.damping > 0:
             identity = IdentityOperator(self.x.shape[-1], self.x.dtype, self.x.device)
             hessian = hessian + (self.method.damping * self.size.squeeze(-1)) * identity
-        forcing = self.last.sqrt().clamp(max=_LARGEST_FORCING)
+        forcing = self.last.clamp(max=_LARGEST_FORCING)
         goal = torch.maximum(forcing * self.size, torch.full_like(self.size, self.method.atol / 4))
         running = self.running & (goal > 0)
         # Every system has a tolerance of its own: scaled by it, all have the tolerance one.
