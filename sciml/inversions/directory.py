@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,8 @@ POSTERIOR = "posterior.h5"
 CONTENT = (POSTERIOR, "metrics.json", "figures", "report.html")
 
 
-def require_usable(directory: Path) -> bool:
-    """Whether an earlier inversion is there, which will be replaced.
+def require_usable(directory: Path, mark: str = POSTERIOR) -> bool:
+    """Whether an earlier inversion is there, which will be replaced; ``mark`` is the file that it is known by.
 
     Raises
     ------
@@ -26,19 +26,18 @@ def require_usable(directory: Path) -> bool:
     """
     if directory.exists() and not directory.is_dir():
         raise RunError(f"{directory}: a file, and an inversion needs a directory: choose another name by --output.")
-    if (directory / POSTERIOR).is_file():
+    if (directory / mark).is_file():
         return True
     if directory.exists() and any(directory.iterdir()):
         raise RunError(
-            f"{directory}: not empty, and not of an inversion (no {POSTERIOR}): choose another by --output, or an "
-            "empty one."
+            f"{directory}: not empty, and not of an inversion (no {mark}): choose another by --output, or an empty one."
         )
     return False
 
 
 @contextmanager
-def whole_directory(directory: Path) -> Iterator[Path]:
-    """Give an empty directory beside ``directory``; what is in it moves there when the block ends well.
+def whole_directory(directory: Path, content: Sequence[str] = CONTENT) -> Iterator[Path]:
+    """Give an empty directory beside ``directory``; its ``content`` moves there when the block ends well.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def whole_directory(directory: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         directory.mkdir(exist_ok=True)
-        for name in CONTENT:
+        for name in content:
             _replace(temporary / name, directory / name)
     except OSError as error:
         raise RunError(f"{directory}: cannot be written ({error.strerror or error}): choose another place.") from error

@@ -1,0 +1,91 @@
+"""What users choose by name: the method, and how the prior's strength is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pde_benchmarks.imaging.forward_operators import ForwardOperator, LinearForwardOperator
+from pde_benchmarks.registry import configure, find
+from sciml.errors import ConfigurationError
+from sciml.plug_and_play import (
+    ADMM,
+    AcceleratedProximalGradient,
+    Backtracking,
+    DouglasRachford,
+    LearnedPrior,
+    Method,
+    Prior,
+    ProximalNetwork,
+    RelaxedPrior,
+    RescaledPrior,
+)
+
+__all__ = ["METHODS", "method_of", "strengthened"]
+
+METHODS: dict[str, type[Method]] = {
+    "proximal-gradient": AcceleratedProximalGradient,
+    "admm": ADMM,
+    "douglas-rachford": DouglasRachford,
+}
+
+
+def method_of(name: str, operator: ForwardOperator, settings: Mapping[str, Any] | None = None) -> Method:
+    """A method by name; for nonlinear operators the proximal gradient method finds its steps itself.
+
+    Raises
+    ------
+    ConfigurationError
+        If the name or a setting is unknown, or a setting out of range.
+
+    Examples
+    --------
+    >>> from pde_benchmarks.imaging.forward_operators import DarcyPressure
+    >>> method_of("proximal-gradient", DarcyPressure(resolution=8), {"tolerance": 1e-4}).tolerance
+    0.0001
+    """
+    kind = find(METHODS, name, "method")
+    if name == "proximal-gradient" and not isinstance(operator, LinearForwardOperator):
+        kind = Backtracking
+    method: Method = configure(kind, dict(settings or {}))
+    return method
+
+
+def strengthened(network: ProximalNetwork, strength: str) -> Prior:
+    """The prior of a network with one of the exact ways to change its strength.
+
+    Parameters
+    ----------
+    network
+        The learned proximal network.
+    strength
+        ``exact``: every multiple of R, each proximal operator by one convex minimisation. ``own``: the network's own R
+        and no multiple of it, so that steps and penalties are bound to the weight. ``relaxed=T``, T in (0, 1]: T times
+        a Moreau envelope of R. ``rescaled=S``: S² R(x/S), for fields or noise S times as large.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sciml.plug_and_play import QuadraticNetwork
+    >>> strengthened(QuadraticNetwork(0.5 * torch.eye(2)), "relaxed=0.5").prox(torch.tensor([[2.0, 4.0]])).x
+    tensor([[1.5000, 3.0000]])
+    """
+    prior = LearnedPrior(network)
+    name, _, text = strength.partition("=")
+    if not text and name in ("exact", "own"):
+        return prior if name == "exact" else RelaxedPrior(prior, 1.0)
+    kinds: dict[str, type[RelaxedPrior] | type[RescaledPrior]] = {"relaxed": RelaxedPrior, "rescaled": RescaledPrior}
+    if name in kinds:
+        try:
+            return kinds[name](prior, float(text))
+        except ValueError as error:
+            if isinstance(error, ConfigurationError):
+                raise
+    raise ConfigurationError(
+        f"strength {strength!r}: exact, own, relaxed=T with T in (0, 1], or rescaled=S with S > 0 is expected."
+    )
