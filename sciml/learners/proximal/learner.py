@@ -85,7 +85,7 @@ class LPN(DenoisingLearner):
     name: ClassVar[str] = "lpn"
     config_type: ClassVar[type] = LPNConfig
     training_defaults: ClassVar[dict[str, Any]] = {
-        "learning_rate": 5e-3, "batch_size": 16, "weight_decay": 0.0, "warmup": 0.05, "final_fraction": 0.02,
+        "learning_rate": 2e-2, "batch_size": 16, "weight_decay": 0.0, "warmup": 0.05, "final_fraction": 0.02,
     }  # fmt: skip
     config: LPNConfig
     module: AveragedNetwork

@@ -47,7 +47,7 @@ class PlainDenoiser(DenoisingLearner):
     name: ClassVar[str] = "cnn-denoiser"
     config_type: ClassVar[type] = PlainDenoiserConfig
     training_defaults: ClassVar[dict[str, Any]] = {
-        "learning_rate": 4e-3, "batch_size": 16, "weight_decay": 0.0, "warmup": 0.05, "final_fraction": 0.02,
+        "learning_rate": 1e-2, "batch_size": 16, "weight_decay": 0.0, "warmup": 0.05, "final_fraction": 0.02,
     }  # fmt: skip
     config: PlainDenoiserConfig
 
