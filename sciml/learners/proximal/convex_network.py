@@ -105,7 +105,8 @@ class ConvexNetwork(nn.Module):
         self._check(v)
         z = self.first(v) + self._along(self.biases[0], v)
         hidden = [z]
-        for mix, skip, bias in zip(self.mixing, self.skips, self.biases[1:], strict=True):
+        # A slice of a ParameterList would make new parameters of tensors that stand in for these.
+        for mix, skip, bias in zip(self.mixing, self.skips, list(self.biases)[1:], strict=True):
             z = mix(self._activate(z)) + skip(v) + self._along(bias, v)
             hidden.append(z)
         return hidden
