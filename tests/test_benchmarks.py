@@ -49,6 +49,7 @@ OWED = {
         "diffusion_sorption.best_over_discretisation_floor.relative_l2",
         "diffusion_sorption.coupled_experts_over_one_solve.relative_l2",
         "diffusion_sorption_hard.learned_over_fixed_basis.relative_l2",
+        "navier_stokes.hard_over_soft.relative_l2", "navier_stokes.error_norm_over_plain.relative_l2",
         "two_processes_over_one.training_step_time",
     ],
     "poisson": [

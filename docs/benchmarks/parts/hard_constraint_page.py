@@ -9,6 +9,20 @@ from parts.page import figures_table, provenance, section
 
 __all__ = ["render"]
 
+#: Why bars are missed; the numbers stand in the tables.
+REASONS = """\
+- Diffusion and sorption, scalar variant: every learner in the error norm ends at the exact solution of its residual, so
+  that ratios between learners say little, and closed forms without any network are as good. With jumps there is room.
+- Decaying vorticity: in the same time the soft constraint takes more than three times the steps of one solve, and a
+  network with labels is no better after as many steps: forty-five seconds are too few for any of them. Coupled experts
+  with closed forms, and the equation enforced at prediction, gain most.
+- Coupled experts against one solve: equal seconds are fewer steps for them. Without labels and with closed forms added
+  they lead.
+- Forward and backward over unrolling: the backward pass is a fraction of the unrolled one's, the forward pass its equal,
+  since Freundlich's law has a kink at zero that changes the set of active points for many iterations.
+- Two processes: terms along the whole boundary and the small steps of the damped iteration are done on both.
+"""
+
 
 def render(record: Mapping[str, Any]) -> str:
     """Markdown of the whole page."""
@@ -19,6 +33,7 @@ def render(record: Mapping[str, Any]) -> str:
         "best, and experts that share the domain. What the problems are is said in [problems](../problems.md).",
         provenance(record),
         "## The bars\n\n" + figures_table({k: v for k, v in figures.items() if "bar" in v}),
+        "## Why some are missed\n\n" + REASONS,
         section(tables, "learning_sorption_hard", "## Diffusion and sorption with jumps"),
         section(tables, "learning_sorption", "## Diffusion and sorption"),
         section(tables, "learning_vorticity", "## Decaying vorticity"),

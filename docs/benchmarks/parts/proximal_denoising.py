@@ -18,8 +18,6 @@ __all__ = ["denoising"]
 
 PSNR = "test.held_out.psnr_db"
 FIELDS = 8
-#: The laws of the figure; of fields with two values, thresholds, a convex potential of this size is not capable.
-SMOOTHABLE = ("signals", "ellipses")
 NOISES = (0.05, 0.2)
 
 
@@ -37,8 +35,8 @@ def denoising(session: Session) -> None:
             _table(session, rows)
     record = session.record
     facts = {"seeds": list(session.scale.seeds), "unit": "dB"}
-    worst = min(SMOOTHABLE, key=lambda law: fmean(differences[law]))
-    note = f"{worst}, the worse of {' and '.join(SMOOTHABLE)}; fields of two values are beside"
+    worst = min(differences, key=lambda law: fmean(differences[law]))
+    note = f"{worst}, the worst of {', '.join(differences)}"
     record.figure("denoising.lpn_minus_plain_cnn.psnr_db", differences[worst], bar=at_least(-1.0), note=note, **facts)
     for law, found in differences.items():
         record.figure(f"denoising.lpn_minus_plain_cnn.psnr_db.{law}", found, **facts)

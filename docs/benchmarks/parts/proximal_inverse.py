@@ -29,7 +29,7 @@ NOISES = (0.01, 0.03, 0.1)
 TUNING, REPORTED = 4, 8
 TUNING_SEED, REPORTED_SEED = 1000, 99
 #: Weights that are tried, as multiples of 1: of ½‖Ax − b‖² + weight · R with data in their own units.
-TRIALS = {True: tuple(10.0**k for k in (-4.5, -3.75, -3.0, -2.25, -1.5, -0.75)), False: (1e-3, 1e-1)}
+TRIALS = {True: tuple(10.0**k for k in (-4.0, -3.25, -2.5, -1.75, -1.0, -0.25, 0.5)), False: (1e-3, 1e-1)}
 EXACT, BOUND, BACK_PROJECTION = "LPN, exact strength", "LPN at the step bound", "filtered back-projection"
 Cells = dict[str, dict[float, list[float]]]
 
