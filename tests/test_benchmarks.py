@@ -66,6 +66,15 @@ OWED = {
         "mmgp_over_graph_network.rrmse", "gaussian_processes_over_sklearn_loop.time",
         "predict_one_mesh_10k_nodes.seconds",
     ],
+    "proximal": [
+        "laplace.mean_distance_to_oracle", "laplace.prior_slope_error", "laplace.prior_r2",
+        "denoising.lpn_minus_plain_cnn.psnr_db", "heat_source.lpn_minus_tikhonov.psnr_db.worst_noise",
+        "heat_source.lpn_minus_cnn_admm.psnr_db.worst_noise",
+        "heat_source.lpn_minus_total_variation.psnr_db.highest_noise",
+        "lpn_minus_total_variation.psnr_db.second_best_family", "darcy.lpn_over_tikhonov.relative_l2",
+        "proximal_gradient.monotone_fraction", "training_over_plain_denoiser.time",
+        "prediction_over_plain_denoiser.time",
+    ],
 }  # fmt: skip
 
 
@@ -90,7 +99,8 @@ QUICK = {
         ("learning,beyond", "--cases", "sorption_hard"),
     ],
     "poisson": [("cavities",), ("iterations,times,certificates",), ("published",), ("smoke",)],
-    "mmgp": [("times",), ("regression",), ("learning", "--cases", "plate")],
+    "mmgp": [("times,memory",), ("regression",), ("learning", "--cases", "plate")],
+    "proximal": [("laplace,times",), ("denoising",), ("inverse", "--cases", "heat_source,darcy"), ("convergence",)],
 }
 RUNS = [
     pytest.param(name, parts, marks=[pytest.mark.slow] if number else [], id=f"{name}-{'-'.join(parts)}")
@@ -138,6 +148,7 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
         ("hard_constraints", "hard_constraint_page"),
         ("poisson", "poisson_page"),
         ("mmgp", "mmgp_page"),
+        ("proximal", "proximal_page"),
     ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):

@@ -18,8 +18,8 @@ REASONS = """\
   with closed forms, and the equation enforced at prediction, gain most.
 - Coupled experts against one solve: equal seconds are fewer steps for them. Without labels and with closed forms added
   they lead.
-- Forward and backward over unrolling: the backward pass is a fraction of the unrolled one's, the forward pass its equal,
-  since Freundlich's law has a kink at zero that changes the set of active points for many iterations.
+- Forward and backward over unrolling: the backward pass is a fraction of the unrolled one's, the forward pass its
+  equal, since Freundlich's law has a kink at zero that changes the set of active points for many iterations.
 - Two processes: terms along the whole boundary and the small steps of the damped iteration are done on both.
 """
 

@@ -81,11 +81,11 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Draw:
-    """Fields, what is measured of them, and the noise of the measurements."""
+    """Fields, what is measured of them, and the unit of the data, of which the noise is a known part."""
 
     truth: Tensor
     data: Tensor
-    sigma: float
+    unit: float
     operator: ForwardOperator
 
     @classmethod
@@ -96,9 +96,9 @@ class Draw:
         truth = law.draw(count, (resolution,) * law.dim, generator)
         operator = family.operator(resolution)
         clean = operator.apply(truth)
-        sigma = level * (1.0 if family.unit == "range" else float(clean.square().mean().sqrt()))
+        unit = 1.0 if family.unit == "range" else float(clean.square().mean().sqrt())
         noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
-        return cls(truth, clean + sigma * noise, sigma, operator)
+        return cls(truth, clean + level * unit * noise, unit, operator)
 
 
 def chosen_families(session: Session) -> list[Family]:

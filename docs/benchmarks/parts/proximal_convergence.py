@@ -30,7 +30,7 @@ __all__ = ["convergence"]
 
 #: Of the inverse of the Lipschitz constant of the data's gradient; the theorem asks for less than 1.
 INSIDE, OUTSIDE = (0.25, 0.5, 0.99), 1.95
-FIELDS, LEVEL, TOLERANCE = 2, 0.03, 1e-6
+FIELDS, LEVEL, TOLERANCE = 1, 0.03, 1e-6
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _table(session: Session, runs: list[_Run]) -> None:
     columns = ["operator", "prior", "step · L", "iterations", "last residual", "converged %", "never rose %",
                "within the theorem"]  # fmt: skip
     caption = (
-        f"{FIELDS} fields an operator, noise {LEVEL:g}, first seed, float64; the weight is one over the step. "
+        f"{FIELDS} field an operator, noise {LEVEL:g}, first seed, float64; the weight is one over the step. "
         f"Converged: fixed-point residual below {TOLERANCE:g}. The objective is that of the learned prior; a plain "
         "network has none."
     )

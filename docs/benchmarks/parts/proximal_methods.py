@@ -31,14 +31,14 @@ from sciml.plug_and_play.inversion import ProximalNetwork
 
 __all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods"]
 
-#: Fields from a draw and the weight of the prior, in units of the noise: σ²/weight-free objectives ½‖Ax − b‖² + w R.
+#: Fields from a draw and the weight of the prior.
 Solve = Callable[[Draw, float], Tensor]
-ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 40}
+ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 30}
 
 
 def fidelity_of(draw: Draw) -> GaussianFidelity:
-    """½ ‖G(x) − b‖² : weights are then of the size of noise variances."""
-    return GaussianFidelity(draw.operator, draw.data)
+    """½ ‖G(x) − b‖² in units of the data: weights are then of the size of relative noise variances."""
+    return GaussianFidelity(draw.operator, draw.data, draw.unit)
 
 
 def linear_methods(family: Family, network: ProximalNetwork, denoiser: Callable[[Tensor], Tensor]) -> dict[str, Solve]:
