@@ -108,7 +108,8 @@ def _table(session: Session, family: Family, cells: Cells, ends: dict[str, int])
     trials = len(TRIALS[True] if family.is_linear else TRIALS[True][::2])
     caption = (
         f"Mean PSNR in dB of {REPORTED} fields ({family.law}, {CASES[family.law].settings['resolution']} points a "
-        f"side); half the range over seeds, of which each is a training and a draw of data. Weights chosen out of {trials} on {TUNING} other fields. The exact strength (first seed) takes the weight of ADMM, "
+        f"side); half the range over seeds, of which each is a training and a draw of data. Weights chosen out of "
+        f"{trials} on {TUNING} other fields. The exact strength (first seed) takes the weight of ADMM, "
         "whose objective it minimises."
     )
     session.record.table(f"inverse_{family.name}", columns, rows, caption)
