@@ -16,11 +16,12 @@ from sciml.plug_and_play.data_fidelity import DataFidelity
 from sciml.plug_and_play.discrepancy import DiscrepancyChoice, discrepancy_weight
 from sciml.plug_and_play.douglas_rachford import DouglasRachford
 from sciml.plug_and_play.gaussian_fidelity import GaussianFidelity
-from sciml.plug_and_play.inversion import Inversion, ProximalNetwork, invert_strength
+from sciml.plug_and_play.inversion import Inversion, invert_strength
 from sciml.plug_and_play.method import Method
 from sciml.plug_and_play.poisson_fidelity import PoissonFidelity
 from sciml.plug_and_play.priors import DenoiserPrior, LearnedPrior, Prior, ProximalPoint, StrengthenedPrior
 from sciml.plug_and_play.proximal_gradient import AcceleratedProximalGradient, ProximalGradient
+from sciml.plug_and_play.proximal_network import ProximalNetwork
 from sciml.plug_and_play.quadratic_network import QuadraticNetwork
 from sciml.plug_and_play.reconstruct import reconstruct
 from sciml.plug_and_play.reconstruction import Reconstruction

@@ -15,9 +15,12 @@ from sciml.plug_and_play.inversion import per_sample
 from sciml.plug_and_play.method import Method, Trace, relative_change, weights, where_sample
 from sciml.plug_and_play.priors import Prior, ProximalPoint
 from sciml.plug_and_play.reconstruction import Reconstruction
+from sciml.plug_and_play.trials import tried
 from solvers import Status
 
 __all__ = ["ADMM"]
+
+_PART = 2e-3  # of the last step's length: the error that a multiple of the prior may have
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class _Run:
         self.x, self.z, self.u = start, start, torch.zeros_like(start)
         self.dual: Tensor | None = None
         self.height: Tensor | None = None
+        self.change = torch.zeros_like(rho)
         self.stationarity = torch.full_like(rho, torch.inf)
 
     def to_the_end(self) -> Reconstruction:
@@ -82,14 +86,14 @@ class _Run:
 
     def advance(self) -> None:
         """One step on the prior, one on the data, one on the dual variable."""
-        point = self.prior.prox(self.x + self.u, self.dual)
+        point, objective = self.prior_step()
         if point.solved is not None:
             self.trace.end(~point.solved, Status.STAGNATION)
         self.trace.end(~point.x.flatten(1).isfinite().all(-1), Status.NONFINITE_ITERATE)
-        objective = self.lagrangian(point)
         z = where_sample(self.trace.running, point.x, self.z)
         x, solved = self.fidelity.prox(z - self.u, self.rho, self.x)
-        height, gradient = self.fidelity.value_and_gradient(x)
+        height, gradient, message = tried(self.fidelity, x)
+        self.trace.failure = self.trace.failure or message
         self.trace.end(~(height.isfinite() & x.flatten(1).isfinite().all(-1)), Status.NONFINITE_ITERATE)
         self.trace.end(~solved, Status.STAGNATION)
         running = self.trace.running
@@ -102,7 +106,21 @@ class _Run:
         self.x, self.z = where_sample(running, x, self.x), where_sample(running, z, self.z)
         self.dual = where_sample(running, point.dual, self.dual)
         self.height = height if self.height is None else torch.where(running, height, self.height)
+        self.change = torch.where(running, change, 1.0)
         self.trace.note(torch.where(running, change, torch.inf), objective)
+
+    def prior_step(self) -> tuple[ProximalPoint, Tensor | None]:
+        """The proximal point of x + u and the Lagrangian there: found roughly first, exactly where that would rise."""
+        v = self.x + self.u
+        point = self.prior.approximate(_PART * self.change).prox(v, self.dual)
+        objective = self.lagrangian(point)
+        if objective is not None and self.trace.objective:
+            last = self.trace.objective[-1]
+            rounding = 100 * torch.finfo(last.dtype).eps * last.abs().clamp(min=1e-3)
+            if bool((~(objective <= last + rounding) & self.trace.running).any()):
+                point = self.prior.prox(v, self.dual)
+                objective = self.lagrangian(point)
+        return point, objective
 
     def lagrangian(self, point: ProximalPoint) -> Tensor | None:
         """The augmented Lagrangian at (x, z, u) with the new z; None at the start, where u is not yet a dual point."""

@@ -87,7 +87,7 @@ class RescaledPrior(Prior):
         slope = None if point.slope is None else s * point.slope
         return ProximalPoint(s * point.x, value, s * point.dual, point.solved, slope)
 
-    def approximate(self, tolerance: float) -> Prior:
+    def approximate(self, tolerance: Tensor) -> Prior:
         return RescaledPrior(self.prior.approximate(tolerance * min(1.0, 1 / self.scale)), self.scale)
 
     def scaled(self, tau: float | Tensor) -> Prior:

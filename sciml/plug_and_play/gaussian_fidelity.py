@@ -12,6 +12,7 @@ from pde_benchmarks.imaging.forward_operators.operator import ForwardOperator, L
 from sciml.errors import ObservationError
 from sciml.inference.minimizers import lbfgs
 from sciml.plug_and_play.data_fidelity import DataFidelity, check_data
+from sciml.plug_and_play.trials import tried
 from solvers import CG, LinearOperator, Status, linear_solve
 
 __all__ = ["GaussianFidelity"]
@@ -98,7 +99,7 @@ class GaussianFidelity(DataFidelity):
 
     def _by_lbfgs(self, curvature: LinearOperator, centre: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         def objective(z: Tensor) -> tuple[Tensor, Tensor]:
-            value, slope = self.value_and_gradient(z.reshape(centre.shape))
+            value, slope, _ = tried(self, z.reshape(centre.shape))
             away = z - centre.flatten(1)
             pulled = curvature.mv(away)
             return value + (away * pulled).sum(-1) / 2, slope.flatten(1) + pulled

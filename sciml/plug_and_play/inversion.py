@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from sciml.errors import ConfigurationError, LearnerError
+from sciml.errors import ConfigurationError
+from sciml.plug_and_play.proximal_network import ProximalNetwork, check_network_input, without_weights
 from solvers import Status
 from solvers.nonlinear import NewtonCG, Objective, minimize
 from solvers.nonlinear.solution import NonlinearSolution
 
-__all__ = ["Inversion", "ProximalNetwork", "check_network_input", "invert_strength", "per_sample"]
+__all__ = ["Inversion", "ProximalNetwork", "invert_strength", "per_sample"]
 
 _FLAT = 1e-4
 _DAMPING = 1e-3
-
-
-class ProximalNetwork(Protocol):
-    """A network that is the gradient f of a convex potential ψ, ``(B, channels, *grid)`` to the same shape."""
-
-    def __call__(self, v: Tensor) -> Tensor:
-        """f(v)."""
-
-    def potential_and_gradient(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """ψ(v) ``(B,)`` and f(v)."""
-
-    @property
-    def strong_convexity(self) -> float:
-        """A lower bound of the eigenvalues of f's Jacobian."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +63,7 @@ def invert_strength(
     w: Tensor,
     tau: float | Tensor,
     start: Tensor | None = None,
-    tolerance: float | None = None,
+    tolerance: float | Tensor | None = None,
     *,
     max_steps: int = 50,
     throw: bool = True,
@@ -100,7 +85,7 @@ def invert_strength(
     start
         First guess of y, for instance that of a similar w; w by default.
     tolerance
-        Largest residual; None: 1e-8 in double, 1e-5 in single precision.
+        Largest residual, one number or ``(B,)``; None: 1e-8 in double, 1e-5 in single precision.
     max_steps
         Newton steps after which samples are given up.
     throw
@@ -128,36 +113,22 @@ def invert_strength(
     """
     check_network_input(network, w)
     strength = _strength(tau, w)
-    tolerance = _tolerance(tolerance, w.dtype)
+    allowed = _tolerance(tolerance, w)
     flat = w.flatten(1)
-    unit = flat.detach().norm(dim=-1, keepdim=True).clamp(min=1)
+    # Every sample is measured in units of the error that it may have: so all have the tolerance one.
+    unit = flat.detach().norm(dim=-1, keepdim=True).clamp(min=1) * allowed
     followed = torch.is_grad_enabled() and (w.requires_grad or strength.requires_grad)
-    objective = _StrengthObjective(_frozen(network) if followed else network, w.shape[1:], unit)
+    objective = _StrengthObjective(without_weights(network) if followed else network, w.shape[1:], unit)
     y0 = (w if start is None else start).detach().reshape(flat.shape)
     solver = NewtonCG(
         rtol=20 * torch.finfo(w.dtype).eps,
         max_iterations=max_steps,
-        atol=tolerance,
+        atol=1.0,
         damping=_damping(network, strength),
     )
     with torch.set_grad_enabled(followed):
         found = minimize(objective, y0, (flat, strength), solver, throw=throw)
-        return _inversion(objective, found, flat, strength, tolerance)
-
-
-def check_network_input(network: Any, v: Tensor) -> None:
-    """Raise `LearnerError` unless v is real, of the network's dtype and finite in shape."""
-    if not v.is_floating_point() or v.ndim < 2:
-        raise LearnerError(
-            f"a learned prior takes real fields (B, channels, *grid), found {v.dtype} of shape {tuple(v.shape)}: "
-            "convert them with .to(torch.float32), or .float() of what was an integer image divided by its range."
-        )
-    weights = next(network.parameters(), None) if isinstance(network, nn.Module) else None
-    if weights is not None and weights.dtype != v.dtype:
-        raise LearnerError(
-            f"the prior's network holds {weights.dtype}, the field is {v.dtype}: convert one of them "
-            "(network.double() for certificates at the level of 1e-8)."
-        )
+        return _inversion(objective, found, flat, strength, allowed)
 
 
 def per_sample(number: float | Tensor, like: Tensor) -> Tensor:
@@ -189,19 +160,19 @@ class _StrengthObjective(Objective):
 
 
 def _inversion(
-    objective: _StrengthObjective, found: NonlinearSolution, w: Tensor, tau: Tensor, tolerance: float
+    objective: _StrengthObjective, found: NonlinearSolution, w: Tensor, tau: Tensor, allowed: Tensor
 ) -> Inversion:
     y = found.value
     potential, x = objective.network.potential_and_gradient(y.reshape(-1, *objective.shape))
     # The certificate: computed anew, not taken from the iteration.
-    residual = (tau * y + (1 - tau) * x.reshape(y.shape) - w).detach().norm(dim=-1) / objective.unit.squeeze(-1)
-    missed = (found.status == Status.CONVERGED) & ~(residual <= 2 * tolerance)
+    left = (tau * y + (1 - tau) * x.reshape(y.shape) - w).detach().norm(dim=-1, keepdim=True) / objective.unit
+    missed = (found.status == Status.CONVERGED) & ~(left <= 2).squeeze(-1)
     assert found.stats.products is not None
     return Inversion(
         y.reshape(x.shape),
         x,
         potential,
-        residual,
+        (left * allowed).squeeze(-1),
         torch.where(missed, Status.STAGNATION, found.status).to(found.status.dtype),
         found.stats.iterations,
         found.stats.products,
@@ -220,52 +191,21 @@ def _strength(tau: float | Tensor, w: Tensor) -> Tensor:
     return strength.reshape(-1, 1).expand(w.shape[0], 1)
 
 
-def _tolerance(tolerance: float | None, dtype: torch.dtype) -> float:
-    eps = torch.finfo(dtype).eps
+def _tolerance(tolerance: float | Tensor | None, w: Tensor) -> Tensor:
+    """The largest residuals, ``(B, 1)``."""
+    eps = torch.finfo(w.dtype).eps
     if tolerance is None:
-        return 1e-8 if eps < 1e-10 else 1e-5
-    if not tolerance >= 20 * eps:
+        tolerance = 1e-8 if eps < 1e-10 else 1e-5
+    allowed = torch.as_tensor(tolerance, dtype=w.dtype, device=w.device).reshape(-1, 1)
+    if len(allowed) not in (1, len(w)) or not bool((allowed >= 20 * eps).all()):
         raise ConfigurationError(
-            f"tolerance = {tolerance:g}: {dtype} reaches residuals of about {20 * eps:.0e}; use float64, or a larger."
+            f"tolerance = {tolerance}: one number or one a sample, ({len(w)},), is expected, and {w.dtype} reaches "
+            f"residuals of about {20 * eps:.0e}; use float64, or a larger one."
         )
-    return tolerance
+    return allowed.expand(len(w), 1)
 
 
 def _damping(network: ProximalNetwork, tau: Tensor) -> float:
     """Regularises Newton's matrix where nothing bounds its eigenvalues from below."""
     smallest = (tau + (1 - tau) * network.strong_convexity).detach().amin() if tau.numel() else torch.ones(())
     return _DAMPING if float(smallest) < _FLAT else 0.0
-
-
-class _Frozen(nn.Module):
-    """The network without a graph to its weights."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        answer: tuple[Tensor, Tensor] = self.network.potential_and_gradient(v)  # type: ignore[operator]
-        return answer
-
-
-@dataclass(frozen=True)
-class _FrozenNetwork:
-    module: _Frozen
-    weights: dict[str, Tensor]
-    strong_convexity: float
-
-    def potential_and_gradient(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        answer: tuple[Tensor, Tensor] = functional_call(self.module, self.weights, (v,))
-        return answer
-
-    def __call__(self, v: Tensor) -> Tensor:
-        return self.potential_and_gradient(v)[1]
-
-
-def _frozen(network: ProximalNetwork) -> ProximalNetwork:
-    if not isinstance(network, nn.Module):
-        return network
-    module = _Frozen(network)
-    weights = {name: p.detach() for name, p in module.named_parameters()}
-    return _FrozenNetwork(module, weights, network.strong_convexity)

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.plug_and_play.assumption import Assumption
-from sciml.plug_and_play.inversion import ProximalNetwork, check_network_input, invert_strength, per_sample
+from sciml.plug_and_play.inversion import invert_strength, per_sample
+from sciml.plug_and_play.proximal_network import ProximalNetwork, check_network_input
 
 __all__ = ["DenoiserPrior", "LearnedPrior", "Prior", "ProximalPoint", "StrengthenedPrior"]
 
-_TOLERANCE = 1e-10
+_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class Prior(ABC):
             "gradient method the step 1/weight, and ADMM the penalty weight, so that no multiple is needed."
         )
 
-    def approximate(self, tolerance: float) -> Prior:
-        """The same prior, whose inner iterations may end when v is met to tolerance · max(1, ‖v‖)."""
+    def approximate(self, tolerance: Tensor) -> Prior:
+        """The same prior, whose inner iterations may end when v is met to tolerance ``(B,)`` · max(1, ‖v‖)."""
         return self
 
 
@@ -142,7 +143,7 @@ class StrengthenedPrior(Prior):
         network: ProximalNetwork,
         tau: float | Tensor,
         network_lipschitz: float | None = None,
-        tolerance: float | None = None,
+        tolerance: float | Tensor | None = None,
     ) -> None:
         check_strength(tau)
         strongest = float(torch.as_tensor(tau).max())
@@ -156,20 +157,24 @@ class StrengthenedPrior(Prior):
         return [*super().assumptions(), Assumption(convex, self._convex)]
 
     def prox(self, v: Tensor, start: Tensor | None = None) -> ProximalPoint:
-        tolerance = self.tolerance or (_TOLERANCE if v.dtype == torch.float64 else None)
-        found = invert_strength(self.network, v, self.tau, start, tolerance, throw=False)
+        found = invert_strength(self.network, v, self.tau, start, self._tolerance(v.dtype), throw=False)
         tau = torch.as_tensor(self.tau, dtype=v.dtype, device=v.device)
         slope = per_sample(tau, v) * (found.y - found.x)  # y − f(y) is a subgradient of R at f(y), whatever y is
         return ProximalPoint(found.x, tau * found.prior_value, found.y, found.converged, slope)
 
-    def approximate(self, tolerance: float) -> Prior:
-        tolerance = max(tolerance, self.tolerance or _TOLERANCE)
-        return StrengthenedPrior(self.network, self.tau, self._network_lipschitz, tolerance)
+    def approximate(self, tolerance: Tensor) -> Prior:
+        rough = torch.maximum(tolerance, torch.as_tensor(self._tolerance(tolerance.dtype)).to(tolerance))
+        return StrengthenedPrior(self.network, self.tau, self._network_lipschitz, rough)
 
     def scaled(self, tau: float | Tensor) -> Prior:
         if is_one(tau):
             return self
         return StrengthenedPrior(self.network, tau * self.tau, self._network_lipschitz, self.tolerance)
+
+    def _tolerance(self, dtype: torch.dtype) -> float | Tensor:
+        if self.tolerance is not None:
+            return self.tolerance
+        return _TOLERANCE[dtype]
 
 
 class DenoiserPrior(Prior):

@@ -108,15 +108,14 @@ class _Run:
             total = self.total(height, point)
         self.move(v, point, height, gradient, total)
 
-    def rough(self) -> float:
+    def rough(self) -> Tensor:
         """A part of the last step's length, in units of max(1, ‖x‖).
 
         What is found to this tolerance is the exact point of a v that is moved by less than the margin 1 − γL of the
         descent leaves room for.
         """
         margin = _PART * (1 - self.flat_step * self.lipschitz).clamp(min=1 - _SAFETY)
-        room = torch.where(self.trace.running, margin * self.moved, torch.inf).amin()
-        return float(room) if bool(room.isfinite()) else 0.0
+        return torch.where(self.trace.running, margin * self.moved, 1.0)
 
     def rises(self, total: Tensor | None) -> Tensor:
         """Where F is not known to fall, ``(B,)``."""

@@ -21,13 +21,13 @@ from sciml.plug_and_play import (
     Method,
     Prior,
     ProximalGradient,
+    ProximalNetwork,
     TotalVariation,
     gaussian_field_precision,
     reconstruct,
     smoothness_precision,
     tikhonov,
 )
-from sciml.plug_and_play.inversion import ProximalNetwork
 
 __all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods"]
 

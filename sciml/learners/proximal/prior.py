@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sciml.plug_and_play.inversion import ProximalNetwork, invert_strength
+from sciml.plug_and_play import ProximalNetwork, invert_strength
 from solvers import Status
 
 __all__ = ["PriorValue", "prior_value"]
