@@ -54,8 +54,9 @@ def _one(
     """One training, one draw of data, one noise level."""
     resolution = family.resolution(session)
     few = session.scale.small
-    tuning = Draw.of(family, resolution, level, 2 if few else TUNING, TUNING_SEED + seed)
-    reported = Draw.of(family, resolution, level, 2 if few else REPORTED, REPORTED_SEED + seed)
+    tuned, told = (2, 2) if few else _counts(family)
+    tuning = Draw.of(family, resolution, level, tuned, TUNING_SEED + seed)
+    reported = Draw.of(family, resolution, level, told, REPORTED_SEED + seed)
     network = learner_of(session, family.law, "LPN", seed)[0].network.double()
     denoiser = learner_of(session, family.law, "plain CNN", seed)[0].module.double()
     trials = TRIALS[not few] if family.is_linear else TRIALS[not few][::2]
@@ -69,6 +70,11 @@ def _one(
         _untuned(network, chosen["LPN, ADMM"], level, reported, cells, relative, exact=seed == session.scale.seeds[0])
     said = ", ".join(f"{name} {values[level][-1]:.2f}" for name, values in cells.items() if values.get(level))
     print(f"{family.name} noise {level:g} seed {seed}: {said}", flush=True)
+
+
+def _counts(family: Family) -> tuple[int, int]:
+    """Fields for the weights, and fields that are reported: half as many where every gradient is two solves."""
+    return (TUNING, REPORTED) if family.is_linear else (TUNING // 2, REPORTED // 2)
 
 
 def _untuned(network: Any, weight: float, level: float, draw: Draw, cells: Cells, relative: Cells, exact: bool) -> None:
@@ -106,10 +112,11 @@ def _table(session: Session, family: Family, cells: Cells, ends: dict[str, int])
         numbers = [_spread(values.get(level, [])) for level in NOISES]
         rows.append([name, *numbers, ends.get(name)])
     trials = len(TRIALS[True] if family.is_linear else TRIALS[True][::2])
+    tuned, told = _counts(family)
     caption = (
-        f"Mean PSNR in dB of {REPORTED} fields ({family.law}, {CASES[family.law].settings['resolution']} points a "
+        f"Mean PSNR in dB of {told} fields ({family.law}, {CASES[family.law].settings['resolution']} points a "
         f"side); half the range over seeds, of which each is a training and a draw of data. Weights chosen out of "
-        f"{trials} on {TUNING} other fields. The exact strength (first seed) takes the weight of ADMM, "
+        f"{trials} on {tuned} other fields. The exact strength (first seed) takes the weight of ADMM, "
         "whose objective it minimises."
     )
     session.record.table(f"inverse_{family.name}", columns, rows, caption)
