@@ -33,7 +33,7 @@ __all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods"]
 
 #: Fields from a draw and the weight of the prior.
 Solve = Callable[[Draw, float], Tensor]
-ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 30}
+ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 20}
 
 
 def fidelity_of(draw: Draw) -> GaussianFidelity:
@@ -88,8 +88,7 @@ def nonlinear_methods(family: Family, network: ProximalNetwork) -> dict[str, Sol
     method = Backtracking(max_iterations=ITERATIONS["darcy"])
     return {
         "Tikhonov, smoothness": _smooth,
-        "Gaussian field": _gaussian,
-        "total variation": partial(_iterated, TotalVariation(tolerance=1e-4), method),
+        "total variation": partial(_iterated, TotalVariation(tolerance=1e-3), method),
         "LPN, exact strength": partial(_iterated, LearnedPrior(network), method),
     }
 
