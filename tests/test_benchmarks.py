@@ -100,7 +100,12 @@ QUICK = {
     ],
     "poisson": [("cavities",), ("iterations,times,certificates",), ("published",), ("smoke",)],
     "mmgp": [("times,memory",), ("regression",), ("learning", "--cases", "plate")],
-    "proximal": [("laplace,times",), ("denoising",), ("inverse", "--cases", "heat_source,darcy"), ("convergence",)],
+    "proximal": [
+        ("laplace,times",),
+        ("denoising,priors",),
+        ("inverse", "--cases", "heat_source,darcy"),
+        ("convergence",),
+    ],
 }
 RUNS = [
     pytest.param(name, parts, marks=[pytest.mark.slow] if number else [], id=f"{name}-{'-'.join(parts)}")

@@ -26,6 +26,7 @@ if __name__ == "__main__":
     parts = {
         "laplace": proximal_laplace.laplace,
         "denoising": proximal_denoising.denoising,
+        "priors": proximal_denoising.priors,
         "inverse": proximal_inverse.inverse,
         "convergence": proximal_convergence.convergence,
         "times": proximal_times.times,

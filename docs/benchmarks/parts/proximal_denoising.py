@@ -14,11 +14,17 @@ from parts.record import at_least
 from parts.training_script import Session
 from sciml.learners.proximal import prior_value
 
-__all__ = ["denoising"]
+__all__ = ["denoising", "priors"]
 
 PSNR = "test.held_out.psnr_db"
 FIELDS = 8
 NOISES = (0.05, 0.2)
+PRIOR_COLUMNS = [
+    "law",
+    "spoilt by",
+    "prior above that of the clean field, % of fields",
+    "largest residual of inversion",
+]
 
 
 def denoising(session: Session) -> None:
@@ -40,7 +46,6 @@ def denoising(session: Session) -> None:
     record.figure("denoising.lpn_minus_plain_cnn.psnr_db", differences[worst], bar=at_least(-1.0), note=note, **facts)
     for law, found in differences.items():
         record.figure(f"denoising.lpn_minus_plain_cnn.psnr_db.{law}", found, **facts)
-    _priors(session)
 
 
 def _table(session: Session, rows: list[list[Any]]) -> None:
@@ -49,7 +54,7 @@ def _table(session: Session, rows: list[list[Any]]) -> None:
     session.record.table("denoising", columns, rows, caption)
 
 
-def _priors(session: Session) -> None:
+def priors(session: Session) -> None:
     """Whether R rises from clean fields to spoilt ones, and whether the map is a gradient."""
     rows: list[list[Any]] = []
     asymmetries: list[float] = []
@@ -66,8 +71,7 @@ def _priors(session: Session) -> None:
             share = 100 * float((value.value > base.value).double().mean())
             rows.append([law, name, share, float(value.residual.max())])
         asymmetries.append(_asymmetry(network, clean, generator))
-    columns = ["law", "spoilt by", "prior above that of the clean field, % of fields", "largest residual of inversion"]
-    session.record.table("prior", columns, rows, f"First seed, {FIELDS} held-out fields, float64.")
+        session.record.table("prior", PRIOR_COLUMNS, rows, f"First seed, {FIELDS} held-out fields, float64.")
     session.record.figure(
         "certificate.asymmetry", max(asymmetries), unit="1", note="|⟨a, Jb⟩ − ⟨Ja, b⟩| / (‖a‖ ‖b‖), float64"
     )
