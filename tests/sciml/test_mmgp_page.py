@@ -42,7 +42,7 @@ def test_every_morphing_is_on_the_page(text):
 def test_every_option_on_the_page_exists(text):
     """Long options of the commands in the text are those of the command line."""
     known = set()
-    for command in ("run", "predict", "evaluate", "generate", "report", "mesh plot"):
+    for command in ("run", "compare", "predict", "evaluate", "generate", "report", "mesh plot"):
         printed = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "300"}).output
         known |= set(re.findall(r"--[a-z][a-z-]+", printed))
     assert set(re.findall(r"--[a-z][a-z-]+", text)) <= known
