@@ -56,6 +56,8 @@ def deepinv_denoiser(network: ProximalNetwork, noise_level: float) -> Any:
     base: Any = _module("deepinv.models").Denoiser
 
     class LearnedProximalDenoiser(base):
+        """S f(x / s), s = σ / noise_level."""
+
         def __init__(self) -> None:
             super().__init__()
             self.network = network
@@ -101,6 +103,8 @@ def deepinv_prior(network: ProximalNetwork, noise_level: float | None = None) ->
     base: Any = _module("deepinv.optim.prior").Prior
 
     class LearnedPrior(base):
+        """S² R(x / s), s = σ / noise_level."""
+
         def __init__(self) -> None:
             super().__init__()
             self.network = network

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from parts.contenders import Case, Contender, data_of, trained
+from parts.contenders import Case, Contender, Scale, data_of, trained
 from parts.training_script import Session
 from pde_benchmarks.imaging.forward_operators import (
     CompressedSensing,
@@ -106,7 +106,7 @@ def chosen_families(session: Session) -> list[Family]:
     return [family for family in FAMILIES if not session.cases or family.name in session.cases]
 
 
-def scale_of(session: Session) -> object:
+def scale_of(session: Session) -> Scale:
     """Steps in place of seconds."""
     return replace(session.scale, steps=QUICK_STEPS if session.scale.small else STEPS)
 
@@ -115,5 +115,5 @@ def learner_of(session: Session, law: str, label: str, seed: int) -> tuple[Learn
     """A network trained to remove noise from fields of a law, and its measurements."""
     case = CASES[law]
     contender = {"LPN": LPN, "plain CNN": CNN}[label]
-    scale = replace(session.scale, steps=QUICK_STEPS if session.scale.small else STEPS)
+    scale = scale_of(session)
     return trained(case, scale, label, contender, seed, data_of(case, scale), session.work)

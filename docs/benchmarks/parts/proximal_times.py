@@ -46,9 +46,9 @@ def times(session: Session) -> None:
             "plain CNN": (cnn, cnn),
         }
         found = _in_turn(networks, v, 2 if session.scale.small else REPEATS)
-        for name, (module_name, module) in {n: (n, m) for n, (_, m) in networks.items()}.items():
+        for name, (_, module) in networks.items():
             size = sum(p.numel() for p in module.parameters())
-            rows.append([law, module_name, size, *(1e3 * median(found[name][what]) for what in ("train", "predict"))])
+            rows.append([law, name, size, *(1e3 * median(found[name][what]) for what in ("train", "predict"))])
         for what in ("train", "predict"):
             pairs = {other: _ratio(found["explicit gradient"][what], found[other][what]) for other in networks}
             for other in ("plain CNN", "gradient by autograd"):

@@ -5,6 +5,7 @@ Each is passed to `odesolve` in ``integrals`` and then called with the solution.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,13 +20,13 @@ __all__ = ["JacobianRegularizer", "KineticRegularizer", "TaylorRegularizer"]
 _Slope = Callable[[Tensor, Tensor], Tensor]
 
 
-class _PathIntegral:
+class _PathIntegral(ABC):
     """The mean over the samples of an integral that the solver carried along."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Key of the integral in `ODESolution.integrals`."""
-        raise NotImplementedError
 
     def noise(self, z0: Tensor) -> Tensor:
         """Return the fixed noise of one solve; none unless a penalty needs it, ``(B, 0)``."""
