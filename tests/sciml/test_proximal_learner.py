@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -89,6 +91,45 @@ def test_averages_of_admissible_weights_are_admissible():
     v = torch.randn(5, 2)
     answers = averaged.train()(v), averaged.eval()(v)
     torch.testing.assert_close(*answers)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bits_without_a_warning(tmp_path):
+    """The checkpoint holds weights that the next step projects."""
+    settings = {**LPN.training_defaults, "steps": 12, "batch_size": 8, "learning_rate": 0.3, "checkpoint_seconds": 0.0}
+    ends = []
+    for stop in (False, True):
+        learner = LPN.from_problem(PROBLEM, SMALL, 0)
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        if stop:
+            trainer = Trainer(TrainingConfig(**settings), folder, _stop_at_7)
+            with pytest.raises(_Stopped):
+                learner.fit(data(PROBLEM, 32, 0), data(PROBLEM, 8, 1), trainer)
+            learner = LPN.from_problem(PROBLEM, SMALL, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            learner.fit(data(PROBLEM, 32, 0), data(PROBLEM, 8, 1), Trainer(TrainingConfig(**settings), folder))
+        ends.append({name: value.clone() for name, value in learner.module.state_dict().items()})
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _stop_at_7(progress):
+    if progress.step == 7:
+        raise _Stopped
+
+
+def test_foreign_negative_averages_are_projected_with_a_warning():
+    averaged = AveragedNetwork(VectorConvexNetwork(2, width=4, depth=1), 0.5)
+    state = {name: value.clone() for name, value in averaged.state_dict().items()}
+    state["averaged_mixing_0_weight"].fill_(-1.0)
+    with pytest.warns(UserWarning, match="loaded weights are negative"):
+        averaged.load_state_dict(state)
+    assert bool((averaged.network.mixing[0].weight >= 0).all())
+    assert bool((averaged.averaged_mixing_0_weight >= 0).all())
 
 
 @pytest.mark.parametrize("law", ["signals", "ellipses"])

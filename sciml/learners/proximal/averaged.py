@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +32,7 @@ class AveragedNetwork(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         for name, value in network.named_parameters():
             self.register_buffer(_buffer(name), value.detach().clone())
+        self.register_load_state_dict_pre_hook(_admit)
 
     def forward(self, v: Tensor) -> Tensor:
         """F(v)."""
@@ -56,6 +59,24 @@ class AveragedNetwork(nn.Module):
         self.advance()
         for name, value in self.network.named_parameters():
             value.copy_(getattr(self, _buffer(name)))
+
+
+def _admit(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Project what is loaded, as the next step would.
+
+    A checkpoint holds the weights as the optimiser left them, perhaps negative, beside an admissible average; where the
+    average is negative the file is none of ours, and the network warns.
+    """
+    assert isinstance(module, AveragedNetwork)
+    for name in module.network.constrained_names:
+        average, weight = prefix + _buffer(name), f"{prefix}network.{name}"
+        if average not in state or weight not in state:
+            continue
+        if bool((state[average] >= 0).all()):
+            state[weight] = state[weight].clamp(min=0)
+        else:
+            state[weight] = state[average]
+            state[average] = state[average].clamp(min=0)
 
 
 def _buffer(name: str) -> str:

@@ -140,6 +140,12 @@ class ConvexNetwork(nn.Module):
         """One value a channel, ready to be combined with fields like ``like``."""
         return values.view(1, -1, *(1,) * (like.ndim - 2))
 
+    @property
+    def constrained_names(self) -> list[str]:
+        """Names of the parameters that must not be negative."""
+        owned = {id(weight) for weight in self._constrained()}
+        return [name for name, weight in self.named_parameters() if id(weight) in owned]
+
     def _constrained(self) -> list[Tensor]:
         return [*(layer.weight for layer in self.mixing), *self.readouts]
 
