@@ -28,10 +28,11 @@ SignalToNoise = Annotated[
 ]
 Count = Annotated[int | None, typer.Option(help="synthetic cases inverted together", show_default="1")]
 Method = Annotated[
-    Literal["map", "laplace", "hmc", "pcn", "svi", "proximal-gradient", "admm", "douglas-rachford"] | None,
+    Literal["map", "laplace", "hmc", "pcn", "svi", "proximal-gradient", "admm", "douglas-rachford", "preimage-descent"]
+    | None,
     typer.Option(
         help="how the posterior is found; with --prior, how the minimum is found",
-        show_default="laplace; proximal-gradient with --prior",
+        show_default="laplace; with --prior proximal-gradient, or preimage-descent for darcy",
     ),
 ]
 MethodSettings = Annotated[

@@ -51,18 +51,17 @@ def invert_with_prior(given: Mapping[str, Any]) -> None:
         prior_paths,
         rows,
         trained_prior,
+        usual_method,
         verdict,
         write_reconstruction,
     )
 
     watcher = Terminal()
     problem, settings = _problem(given)
-    wishes = Wishes(
-        given["method"] or "proximal-gradient", parsed(given["method_settings"]), _weight(given["weight"]),
-        given["strength"] or "exact",
-    )  # fmt: skip
+    details = parsed(given["method_settings"]), _weight(given["weight"]), given["strength"] or "exact"
     prior = trained_prior(given["prior"])
     case = _case(problem, prior, given)
+    wishes = Wishes(given["method"] or usual_method(case.operator, details[-1]), *details)
     folder = given["output"] or prior.run / "inversions" / _name(problem, wishes.method, given)
     replaces = require_usable(folder, FIELDS)
     method = method_of(wishes.method, case.operator, wishes.settings)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["adam", "lbfgs"]
+__all__ = ["Iterate", "adam", "lbfgs", "lbfgs_iterates"]
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -56,13 +57,32 @@ def lbfgs(objective: Objective, z: Tensor, steps: int, tolerance: float) -> Tens
     >>> torch.allclose(z, torch.ones(1, 2), atol=1e-4)
     True
     """
+    for iterate in lbfgs_iterates(objective, z, tolerance):
+        z = iterate.z
+        if steps <= 0 or not iterate.active.any():
+            break
+        steps -= 1
+    return z
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Where L-BFGS is: points, their values and gradients, and which functions go on, ``(...)``."""
+
+    z: Tensor
+    value: Tensor
+    gradient: Tensor
+    active: Tensor
+
+
+def lbfgs_iterates(objective: Objective, z: Tensor, tolerance: float) -> Iterator[Iterate]:
+    """The iterates of `lbfgs`, the start first, without an end: for those who watch and stop it."""
     value, gradient = objective(z)
     active = torch.ones_like(value, dtype=torch.bool)
     pairs: list[tuple[Tensor, Tensor]] = []
-    for _ in range(steps):
+    while True:
         active = active & (gradient.square().sum(-1) > 2 * tolerance) & value.isfinite()
-        if not active.any():
-            break
+        yield Iterate(z, value, gradient, active)
         direction = -_inverse_hessian_times(gradient, pairs)
         descends = _dot(direction, gradient) < 0
         direction = torch.where(descends, direction, -gradient)
@@ -72,7 +92,6 @@ def lbfgs(objective: Objective, z: Tensor, steps: int, tolerance: float) -> Tens
         # A function that rests leaves a pair of zeros, which the recursion skips.
         pairs = [*pairs[1 - MEMORY :], (new - z, new_gradient - gradient)]
         z, value, gradient, active = new, new_value, new_gradient, active & accepted
-    return z
 
 
 def _search(

@@ -19,6 +19,7 @@ from sciml.plug_and_play.gaussian_fidelity import GaussianFidelity
 from sciml.plug_and_play.inversion import Inversion, invert_strength
 from sciml.plug_and_play.method import Method
 from sciml.plug_and_play.poisson_fidelity import PoissonFidelity
+from sciml.plug_and_play.preimage_descent import PreimageDescent
 from sciml.plug_and_play.priors import DenoiserPrior, LearnedPrior, Prior, ProximalPoint, StrengthenedPrior
 from sciml.plug_and_play.proximal_gradient import AcceleratedProximalGradient, ProximalGradient
 from sciml.plug_and_play.proximal_network import ProximalNetwork
@@ -42,6 +43,7 @@ __all__ = [
     "LearnedPrior",
     "Method",
     "PoissonFidelity",
+    "PreimageDescent",
     "Prior",
     "ProximalGradient",
     "ProximalNetwork",

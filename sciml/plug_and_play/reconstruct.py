@@ -38,7 +38,8 @@ def reconstruct(
         Of the prior, one number or one a sample ``(B,)``.
     method
         `ProximalGradient()` by default, which is within its theorem for every weight and every linear operator;
-        `AcceleratedProximalGradient`, `Backtracking` (nonlinear operators), `ADMM`, `DouglasRachford`.
+        `AcceleratedProximalGradient`, `ADMM`, `DouglasRachford`; for nonlinear operators `PreimageDescent` (learned
+        priors) and `Backtracking`.
     start
         ``(B, channels, *grid)``; the back-projected data by default.
     throw

@@ -15,19 +15,34 @@ from sciml.plug_and_play import (
     DouglasRachford,
     LearnedPrior,
     Method,
+    PreimageDescent,
     Prior,
     ProximalNetwork,
     RelaxedPrior,
     RescaledPrior,
 )
 
-__all__ = ["METHODS", "method_of", "strengthened"]
+__all__ = ["METHODS", "method_of", "strengthened", "usual_method"]
 
 METHODS: dict[str, type[Method]] = {
     "proximal-gradient": AcceleratedProximalGradient,
     "admm": ADMM,
     "douglas-rachford": DouglasRachford,
+    "preimage-descent": PreimageDescent,
 }
+
+
+def usual_method(operator: ForwardOperator, strength: str = "exact") -> str:
+    """The name of the method that serves best; a nonlinear operator's gradients are too dear for inner iterations.
+
+    Examples
+    --------
+    >>> from pde_benchmarks.imaging.forward_operators import DarcyPressure
+    >>> usual_method(DarcyPressure(resolution=8)), usual_method(DarcyPressure(resolution=8), "own")
+    ('preimage-descent', 'proximal-gradient')
+    """
+    descends = strength == "exact" and not isinstance(operator, LinearForwardOperator)
+    return "preimage-descent" if descends else "proximal-gradient"
 
 
 def method_of(name: str, operator: ForwardOperator, settings: Mapping[str, Any] | None = None) -> Method:

@@ -19,7 +19,7 @@ from sciml.plug_and_play import (
     tikhonov,
 )
 
-__all__ = ["CLASSICAL", "Classical"]
+__all__ = ["CLASSICAL", "SMOOTH", "Classical"]
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,5 @@ class TotalVariationMethod(Classical):
         return reconstruct(self.fidelity, TotalVariation(), weight, method, start=start, throw=False).x
 
 
-CLASSICAL: dict[str, type[Classical]] = {"Tikhonov": Tikhonov, "total variation": TotalVariationMethod}
+SMOOTH = "Tikhonov"
+CLASSICAL: dict[str, type[Classical]] = {SMOOTH: Tikhonov, "total variation": TotalVariationMethod}

@@ -18,6 +18,7 @@ from sciml.plug_and_play import (
     DataFidelity,
     DiscrepancyChoice,
     Method,
+    PreimageDescent,
     Prior,
     ProximalGradient,
     Reconstruction,
@@ -26,7 +27,7 @@ from sciml.plug_and_play import (
 )
 from sciml.reconstructions.case import ReconstructionCase
 from sciml.reconstructions.choices import method_of, strengthened
-from sciml.reconstructions.classical import CLASSICAL
+from sciml.reconstructions.classical import CLASSICAL, SMOOTH
 from sciml.reconstructions.prior_of_run import TrainedPrior
 
 __all__ = ["Answer", "Beside", "Wishes", "carry_out"]
@@ -108,25 +109,28 @@ def carry_out(case: ReconstructionCase, prior: TrainedPrior, wishes: Wishes, wat
     if wishes.weight is not None and not 0 < wishes.weight < float("inf"):
         raise ConfigurationError(f"weight = {wishes.weight}: the prior's weight is a positive number, or auto.")
     fidelity, remarks = case.fidelity, list[str]()
-    start = None
+    beside = _beside(case, prior, remarks, watcher)
+    # Which minimum is found depends on the start where the operator is not linear: the smooth one is a good one.
+    smooth = None if fidelity.convex or SMOOTH not in beside else beside[SMOOTH].x
+    start = smooth
     if wishes.weight is None:
-        choice = _weight(case, chosen, method, prior.map_weight, remarks, watcher)
+        choice = _weight(case, chosen, method, prior.map_weight, smooth, remarks, watcher)
         weight = choice.weight
         # Steps with inner minimisations are dear: they begin near the end.
-        start = choice.x if isinstance(method, ProximalGradient | Backtracking) else None
+        start = choice.x if isinstance(method, ProximalGradient | Backtracking | PreimageDescent) else smooth
     else:
         weight = case.data.new_full((len(case.data),), wishes.weight)
     watcher.say(f"{wishes.method} with weight {', '.join(f'{value:.3g}' for value in weight.tolist())} of the prior.")
     result = reconstruct(fidelity, chosen, weight, method, start=start, throw=False)
-    return Answer(result, weight, _beside(case, prior, remarks, watcher), remarks)
+    return Answer(result, weight, beside, remarks)
 
 
 def _weight(
-    case: ReconstructionCase, prior: Prior, method: Method, likely: float, remarks: list[str], watcher: Watcher
-) -> DiscrepancyChoice:
+    case: ReconstructionCase, prior: Prior, method: Method, likely: float, smooth: Tensor | None, remarks: list[str],
+    watcher: Watcher,
+) -> DiscrepancyChoice:  # fmt: skip
     """By the discrepancy principle, from quick reconstructions without inner minimisations."""
-    fidelity, linear = case.fidelity, isinstance(case.operator, LinearForwardOperator)
-    quick = ADMM(*_QUICK) if linear else Backtracking(*_QUICK)
+    fidelity, quick = case.fidelity, _quick(case, method)
     lowest = likely / _SPAN
     if fidelity.lipschitz is not None and isinstance(method, ProximalGradient) and not _has_multiples(prior):
         # Without multiples of the prior the step is 1/weight, which the theorem bounds.
@@ -134,7 +138,7 @@ def _weight(
     highest = max(likely, lowest) * _SPAN
 
     def solve(weight: Tensor, start: Tensor) -> Tensor:
-        return reconstruct(fidelity, prior, weight, quick, start=start, throw=False).x
+        return reconstruct(fidelity, prior, weight, quick, start=start if smooth is None else smooth, throw=False).x
 
     choice = _searched(solve, fidelity, (lowest, highest), _TRIALS, "weight of the prior", watcher)
     if not bool(choice.reached.all()):
@@ -144,6 +148,13 @@ def _weight(
             f"deviates by {found} times as much."
         )
     return choice
+
+
+def _quick(case: ReconstructionCase, method: Method) -> Method:
+    """Without inner minimisations, and ended early."""
+    if isinstance(method, PreimageDescent):
+        return PreimageDescent(*_QUICK)
+    return ADMM(*_QUICK) if isinstance(case.operator, LinearForwardOperator) else Backtracking(*_QUICK)
 
 
 def _beside(case: ReconstructionCase, prior: TrainedPrior, remarks: list[str], watcher: Watcher) -> dict[str, Beside]:

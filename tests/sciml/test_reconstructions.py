@@ -16,7 +16,7 @@ from pde_benchmarks.imaging.forward_operators import DarcyPressure, LogPermeabil
 from pde_benchmarks.media import TwoPhaseDarcy
 from sciml.errors import ConfigurationError, ObservationError
 from sciml.experiments import Silent
-from sciml.plug_and_play import ADMM, AcceleratedProximalGradient, Backtracking
+from sciml.plug_and_play import ADMM, AcceleratedProximalGradient, Backtracking, PreimageDescent
 from sciml.reconstructions import (
     FORWARD_PROBLEMS,
     Story,
@@ -27,6 +27,7 @@ from sciml.reconstructions import (
     recorded_case,
     strengthened,
     synthetic_case,
+    usual_method,
     verdict,
     write_reconstruction,
 )
@@ -97,6 +98,8 @@ def test_steps_outside_of_the_theorem_are_refused_with_their_range():
 def test_methods_and_strengths_by_name():
     assert isinstance(method_of("proximal-gradient", heat()), AcceleratedProximalGradient)
     assert isinstance(method_of("proximal-gradient", DarcyPressure(8)), Backtracking)
+    assert isinstance(method_of(usual_method(DarcyPressure(8)), DarcyPressure(8)), PreimageDescent)
+    assert usual_method(DarcyPressure(8), "relaxed=0.5") == usual_method(heat()) == "proximal-gradient"
     assert isinstance(method_of("admm", heat(), {"penalty": 2.0}), ADMM)
     with pytest.raises(ConfigurationError, match="known"):
         method_of("gradient", heat())
@@ -149,6 +152,18 @@ def test_darcy_is_reconstructed_from_pressures():
     assert bool(answer.result.monotone().all())
     flat = torch.full_like(case.truth, float(case.truth.mean()))
     assert float(case.fidelity.value(answer.result.x)) < float(case.fidelity.value(flat))
+
+
+def test_darcy_by_descent_fits_the_noise_and_starts_at_the_smooth_answer():
+    prior = prior_of_images("permeability")
+    case = case_of("darcy", prior, noise=0.05)
+    answer = carry_out(case, prior, Wishes("preimage-descent", {"tolerance": 1e-3}), Silent())
+    assert bool(answer.result.monotone().all())
+    assert float(answer.result.stationarity.max()) < 1e-2
+    assert float(case.fidelity.discrepancy(answer.result.x)) == pytest.approx(1, abs=0.1)
+    nowhere = carry_out(case, prior, Wishes("preimage-descent", {"max_iterations": 1}, 1e-8), Silent())
+    smooth = nowhere.beside["Tikhonov"].x
+    assert (nowhere.result.x - smooth).norm() < 0.5 * smooth.norm()
 
 
 def test_the_prior_along_paths_is_that_of_the_formula():

@@ -16,6 +16,7 @@ from parts.proximal_methods import (
     exact_strength,
     linear_methods,
     nonlinear_methods,
+    smooth,
 )
 from parts.record import at_least, at_most
 from parts.training_script import Session
@@ -30,6 +31,7 @@ TUNING, REPORTED = 4, 8
 TUNING_SEED, REPORTED_SEED = 1000, 99
 #: Weights that are tried, of ½‖G(x) − b‖² / unit² + weight · R; every second one where a gradient costs two solves.
 TRIALS = {True: tuple(10.0**k for k in (-4.0, -3.25, -2.5, -1.75, -1.0, -0.25, 0.5)), False: (1e-3, 1e-1)}
+SMOOTH = "Tikhonov, smoothness"
 EXACT, BOUND, BACK_PROJECTION = "LPN, exact strength", "LPN at the step bound", "filtered back-projection"
 Cells = dict[str, dict[float, list[float]]]
 
@@ -54,13 +56,16 @@ def _one(
     """One training, one draw of data, one noise level."""
     resolution = family.resolution(session)
     few = session.scale.small
-    tuned, told = (2, 2) if few else _counts(family)
+    tuned, told = (2, 2) if few else (TUNING, REPORTED)
     tuning = Draw.of(family, resolution, level, tuned, TUNING_SEED + seed)
     reported = Draw.of(family, resolution, level, told, REPORTED_SEED + seed)
     network = learner_of(session, family.law, "LPN", seed)[0].network.double()
     denoiser = learner_of(session, family.law, "plain CNN", seed)[0].module.double()
-    trials = TRIALS[not few] if family.is_linear else TRIALS[not few][::2]
-    methods = linear_methods(family, network, denoiser) if family.is_linear else nonlinear_methods(family, network)
+    trials = _trials(family, few)
+    if family.is_linear:
+        methods = linear_methods(family, network, denoiser)
+    else:
+        methods = {SMOOTH: smooth, **nonlinear_methods(network, _tuned(smooth, tuning, trials))}
     chosen: dict[str, float] = {}
     for name, solve in methods.items():
         chosen[name] = _tuned(solve, tuning, trials)
@@ -72,9 +77,8 @@ def _one(
     print(f"{family.name} noise {level:g} seed {seed}: {said}", flush=True)
 
 
-def _counts(family: Family) -> tuple[int, int]:
-    """Fields for the weights, and fields that are reported: half as many where every gradient is two solves."""
-    return (TUNING, REPORTED) if family.is_linear else (TUNING // 2, REPORTED // 2)
+def _trials(family: Family, few: bool) -> Sequence[float]:
+    return TRIALS[not few] if family.is_linear else TRIALS[not few][::2]
 
 
 def _untuned(network: Any, weight: float, level: float, draw: Draw, cells: Cells, relative: Cells, exact: bool) -> None:
@@ -111,13 +115,15 @@ def _table(session: Session, family: Family, cells: Cells, ends: dict[str, int])
     for name, values in cells.items():
         numbers = [_spread(values.get(level, [])) for level in NOISES]
         rows.append([name, *numbers, ends.get(name)])
-    trials = len(TRIALS[True] if family.is_linear else TRIALS[True][::2])
-    tuned, told = _counts(family)
+    ways = (
+        "The exact strength (first seed) takes the weight of ADMM, whose objective it minimises."
+        if family.is_linear
+        else "Total variation and the exact strength start at Tikhonov's answer."
+    )
     caption = (
-        f"Mean PSNR in dB of {told} fields ({family.law}, {CASES[family.law].settings['resolution']} points a "
+        f"Mean PSNR in dB of {REPORTED} fields ({family.law}, {CASES[family.law].settings['resolution']} points a "
         f"side); half the range over seeds, of which each is a training and a draw of data. Weights chosen out of "
-        f"{trials} on {tuned} other fields. The exact strength (first seed) takes the weight of ADMM, "
-        "whose objective it minimises."
+        f"{len(_trials(family, few=False))} on {TUNING} other fields. {ways}"
     )
     session.record.table(f"inverse_{family.name}", columns, rows, caption)
 
@@ -143,7 +149,7 @@ def _figures(session: Session, family: Family, cells: Cells, relative: Cells) ->
     bars: dict[str, Any] = {}
     if family.name == "heat_source":
         bars = {"tikhonov": at_least(0.5), "cnn_admm": at_least(-1.0), "total_variation": at_least(0.5)}
-    others = {"tikhonov": "Tikhonov, smoothness", "cnn_admm": "plain CNN, ADMM"}
+    others = {"tikhonov": SMOOTH, "cnn_admm": "plain CNN, ADMM"}
     for short, other in others.items():
         if other in cells:
             gains = _differences(cells, best, other)

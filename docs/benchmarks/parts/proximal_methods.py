@@ -19,6 +19,7 @@ from sciml.plug_and_play import (
     GaussianFidelity,
     LearnedPrior,
     Method,
+    PreimageDescent,
     Prior,
     ProximalGradient,
     ProximalNetwork,
@@ -29,11 +30,11 @@ from sciml.plug_and_play import (
     tikhonov,
 )
 
-__all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods"]
+__all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods", "smooth"]
 
 #: Fields from a draw and the weight of the prior.
 Solve = Callable[[Draw, float], Tensor]
-ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 20}
+ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 100, "descent": 200}
 
 
 def fidelity_of(draw: Draw) -> GaussianFidelity:
@@ -45,7 +46,7 @@ def linear_methods(family: Family, network: ProximalNetwork, denoiser: Callable[
     """Those whose weight is tuned."""
     learned, plain = LearnedPrior(network), DenoiserPrior(denoiser)
     return {
-        "Tikhonov, smoothness": _smooth,
+        "Tikhonov, smoothness": smooth,
         "Gaussian field": _gaussian,
         "total variation": partial(
             _iterated, TotalVariation(), ChambollePock(max_iterations=ITERATIONS["total variation"])
@@ -83,21 +84,29 @@ def at_the_step_bound(network: ProximalNetwork) -> Callable[[Draw], Tensor]:
     return solve
 
 
-def nonlinear_methods(family: Family, network: ProximalNetwork) -> dict[str, Solve]:
-    """For operators without a transpose of their own."""
-    method = Backtracking(max_iterations=ITERATIONS["darcy"])
+def nonlinear_methods(network: ProximalNetwork, smooth_weight: float) -> dict[str, Solve]:
+    """For operators without a transpose of their own, beside `smooth`, whose answer two of them start at."""
+    learned = LearnedPrior(network)
+    descent = PreimageDescent(max_iterations=ITERATIONS["descent"])
+    variation = Backtracking(1e-4, ITERATIONS["darcy"])
+
+    def after_smoothing(prior: Prior, method: Method, draw: Draw, weight: float) -> Tensor:
+        return _iterated(prior, method, draw, weight, smooth(draw, smooth_weight))
+
     return {
-        "Tikhonov, smoothness": _smooth,
-        "total variation": partial(_iterated, TotalVariation(tolerance=1e-3), method),
-        "LPN, exact strength": partial(_iterated, LearnedPrior(network), method),
+        "Gaussian field": _gaussian,
+        "total variation": partial(after_smoothing, TotalVariation(tolerance=1e-3), variation),
+        "LPN, exact strength": partial(after_smoothing, learned, descent),
     }
 
 
-def _iterated(prior: Prior, method: Method, draw: Draw, weight: float) -> Tensor:
-    return reconstruct(fidelity_of(draw), prior, weight, method, start=_start(draw), throw=False).x
+def _iterated(prior: Prior, method: Method, draw: Draw, weight: float, start: Tensor | None = None) -> Tensor:
+    first = _start(draw) if start is None else start
+    return reconstruct(fidelity_of(draw), prior, weight, method, start=first, throw=False).x
 
 
-def _smooth(draw: Draw, weight: float) -> Tensor:
+def smooth(draw: Draw, weight: float) -> Tensor:
+    """½ ‖∇x‖²."""
     shape = draw.truth.shape[1:]
     return tikhonov(fidelity_of(draw), weight, smoothness_precision(shape), start=_start(draw), throw=False)
 
