@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 
 from pde_benchmarks.errors import ProblemError
 from pde_benchmarks.evolution import EvolutionProblem
+from pde_benchmarks.exponential_integrator import ExponentialSteps
 from pde_benchmarks.interval.evolving import WalledEvolution, require_evolution, wall_and_start
-from pde_benchmarks.interval.exponential_steps import ExponentialSteps
 from pde_benchmarks.jet import Jet
 from pde_benchmarks.point_values import PointValues
 from pde_benchmarks.problem import Batch, FieldSpec

@@ -13,8 +13,8 @@ from scipy.interpolate import RectBivariateSpline
 
 from pde_benchmarks.burgers.cole_hopf import cole_hopf
 from pde_benchmarks.errors import ProblemError
+from pde_benchmarks.exponential_integrator import ExponentialSteps
 from pde_benchmarks.interval import ReactionDiffusion, WalledBurgers
-from pde_benchmarks.interval.exponential_steps import ExponentialSteps
 from pde_benchmarks.jet import Jet
 from pde_benchmarks.problem import Batch
 from pde_benchmarks.registry import describe_problem

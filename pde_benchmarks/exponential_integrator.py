@@ -20,12 +20,12 @@ class ExponentialSteps:
     """c' = −λ c + N(c), every component with its own λ: ETDRK4 of Cox & Matthews (2002), constant steps.
 
     The coefficients of the scheme, which cancel for small λ h, are means over a circle around −λ h (Kassam & Trefethen
-    2005): to about rounding for all λ h ≥ 0.
+    2005): to about rounding for all λ h ≥ −1, so for waves that grow too while a step resolves their growth.
 
     Parameters
     ----------
     rates
-        λ ≥ 0, float64, shape ``(modes,)``.
+        λ, real, float64, of a shape that broadcasts with the components: ``(modes,)``, ``(channel, *modes)``.
     step
         h.
 
@@ -41,8 +41,8 @@ class ExponentialSteps:
     step: float
 
     def advance(self, c: Tensor, steps: int, nonlinear: Callable[[Tensor], Tensor]) -> Tensor:
-        """``c (…, modes)`` after ``steps`` steps; differentiable."""
-        whole, half, Q, f1, f2, f3 = (part.to(c) for part in self._weights)
+        """``c (…, *modes)``, real or complex, after ``steps`` steps; differentiable."""
+        whole, half, Q, f1, f2, f3 = (part.to(c.device, c.dtype.to_real()) for part in self._weights)
         for _ in range(steps):
             Nc = nonlinear(c)
             a = half * c + Q * Nc
@@ -57,7 +57,7 @@ class ExponentialSteps:
     def _weights(self) -> tuple[Tensor, ...]:
         h, z = self.step, -self.rates.cpu() * self.step
         angle = math.pi * (torch.arange(CONTOUR, dtype=torch.float64) + 0.5) / CONTOUR
-        r = z[:, None] + torch.polar(torch.ones_like(angle), angle)
+        r = z[..., None] + torch.polar(torch.ones_like(angle), angle)
         e = torch.exp(r)
         parts = (
             (torch.exp(r / 2) - 1) / r,
@@ -65,4 +65,4 @@ class ExponentialSteps:
             (2 + r + e * (r - 2)) / r**3,
             (-4 - 3 * r - r**2 + e * (4 - r)) / r**3,
         )
-        return torch.exp(z), torch.exp(z / 2), *(h * part.mean(1).real for part in parts)
+        return torch.exp(z), torch.exp(z / 2), *(h * part.mean(-1).real for part in parts)
