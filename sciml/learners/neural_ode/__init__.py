@@ -4,6 +4,7 @@ from sciml.learners.neural_ode.controller import IController, PIController
 from sciml.learners.neural_ode.end_time_jitter import EndTimeJitter, SeriesJitter
 from sciml.learners.neural_ode.errors import IntegrationInputError, SolverError, SolverStatus
 from sciml.learners.neural_ode.field import ScalarTime
+from sciml.learners.neural_ode.implicit_tableau import ImplicitTableau
 from sciml.learners.neural_ode.odesolve import odesolve
 from sciml.learners.neural_ode.path_integrals import JacobianRegularizer, KineticRegularizer, TaylorRegularizer
 from sciml.learners.neural_ode.regularizers import (
@@ -15,9 +16,10 @@ from sciml.learners.neural_ode.regularizers import (
 )
 from sciml.learners.neural_ode.schedules import ConstantSchedule, ExponentialSchedule, NFEBudgetSchedule
 from sciml.learners.neural_ode.solution import ODESolution, SolverStats
-from sciml.learners.neural_ode.tableaux import TABLEAUX, Tableau
+from sciml.learners.neural_ode.tableaux import IMPLICIT_TABLEAUX, TABLEAUX, Tableau
 
 __all__ = [
+    "IMPLICIT_TABLEAUX",
     "TABLEAUX",
     "CombinedRegularizer",
     "ConstantSchedule",
@@ -25,6 +27,7 @@ __all__ = [
     "ErrorRegularizer",
     "ExponentialSchedule",
     "IController",
+    "ImplicitTableau",
     "IntegrationInputError",
     "JacobianRegularizer",
     "KineticRegularizer",

@@ -21,11 +21,13 @@ from sciml.learners.neural_ode.field import RowField
 from sciml.learners.neural_ode.history import History
 from sciml.learners.neural_ode.saves import Flags, Indices, Saves
 from sciml.learners.neural_ode.step import Step, embedded_step
-from sciml.learners.neural_ode.tableaux import Tableau
+from sciml.learners.neural_ode.tableaux import Pair
 
 __all__ = ["Integrator", "Trajectory"]
 
 _RUNNING = -1
+# An error that asks for the strongest reduction of the step: with it, Newton's method is more likely to converge.
+_UNSOLVED = 1e10
 # A remaining time this little longer than the step is covered by the step.
 _STRETCH = 1.01
 # Below this part of the time, times cannot be told apart.
@@ -41,7 +43,7 @@ class Trajectory(NamedTuple):
         Rows at the requested times, ``(M, G, n)``; NaN after the time reached.
     history
         ``t``, ``h``, ``mask`` (accepted), ``active`` and the estimates of every attempt, ``(N, G)``; with
-        ``keep_states`` also ``state``, ``(N, G, n)``.
+        ``keep_states`` also ``state``, ``(N, G, n)``. Implicit pairs add ``evaluations``, ``jacobians`` and ``slope``.
     status, reached
         How every row ended, and at what time, ``(G,)``.
     """
@@ -96,10 +98,10 @@ class Integrator:
     keep_states
         Whether the history keeps the state at the begin of every attempt.
     take_step
-        `embedded_step`, or the same with checkpoints.
+        What `stepper` returns for the pair, or the same with checkpoints.
     """
 
-    tableau: Tableau
+    tableau: Pair
     controller: Controller
     estimates: Estimates
     initial: float | None = None
@@ -166,13 +168,18 @@ class Integrator:
     def _advance(self, front: _Front, saves: Saves, history: History) -> None:
         """Attempt one step of all rows."""
         running = front.running
-        remaining = front.end - front.now
+        target = front.next_save if self.tableau.stops_at_outputs else front.end
+        remaining = target - front.now
         last = front.h * _STRETCH >= remaining
         # A row that has finished waits with steps of length zero: no indexing, no copy of the batch.
         h = np.where(last, remaining, front.h) * running
         step = self._step(front, h)
         with torch.no_grad():
             error = _on_host(self.estimates.scaled_error(step.evidence))
+        effort = step.effort
+        if effort is not None:
+            # The error of stages that were not found means nothing, but NaN stays NaN.
+            error = np.where(effort.solved | ~np.isfinite(error), error, np.maximum(error, _UNSOLVED))
         accepted = running & (error <= 1)  # false for NaN
         every = bool(accepted.all())
         some = every or bool(accepted.any())
@@ -181,9 +188,13 @@ class Integrator:
             # Zero times infinity is NaN: what was not finite must not even be in the graph with weight zero.
             step = self._step(front, np.where(finite, h, 0.0))
 
-        reached = np.where(accepted, np.where(last, front.end, front.now + h), front.now)
+        reached = np.where(accepted, np.where(last, target, front.now + h), front.now)
         record: dict[str, Any] = {"t": front.direction * front.now, "h": front.direction * h}
         record |= {"mask": accepted, "active": running} | ({"state": front.x} if self.keep_states else {})
+        if effort is not None:
+            record |= {"evaluations": effort.evaluations, "jacobians": effort.jacobians}
+            # f(t, z) is no substitute: it magnifies what Newton's method left in z by the stiffness.
+            record |= {"slope": front.slope} if self.keep_states else {}
         # An attempt that nobody accepted leaves no graph behind.
         history.add(record, step.evidence if some else step.evidence.detached())
         if some and (reached >= front.next_save).any():  # infinite where nothing is left to save
@@ -195,9 +206,12 @@ class Integrator:
             chosen = torch.from_numpy(accepted).to(front.x.device)[:, None]
             front.x = torch.where(chosen, step.end, front.x)
             front.slope = torch.where(chosen, step.end_slope, front.slope)
+        proposed = front.h
         self._choose_next(front, h, error, finite, accepted)
+        if self.tableau.stops_at_outputs:  # a step that a requested time cut short says little about the next one
+            front.h = np.where(accepted & (h < 0.5 * proposed), np.maximum(front.h, proposed), front.h)
         front.now = reached
-        front.status[accepted & last] = SolverStatus.SUCCESS
+        front.status[accepted & (reached == front.end)] = SolverStatus.SUCCESS
 
     def _step(self, front: _Front, h: Times) -> Step:
         t, signed = front.direction * front.now, front.direction * h

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from sciml.learners.neural_ode.continuous_adjoint import integrate_with_continuous_adjoint
@@ -15,17 +12,20 @@ from sciml.learners.neural_ode.controller import Controller, PIController
 from sciml.learners.neural_ode.errors import IntegrationInputError
 from sciml.learners.neural_ode.estimates import Estimates
 from sciml.learners.neural_ode.field import Dynamics, Field, Integrand, refuse_random_layers
+from sciml.learners.neural_ode.implicit_tableau import ImplicitTableau
 from sciml.learners.neural_ode.integrate import Integrator
+from sciml.learners.neural_ode.options import Options, check_state, check_tolerances, chosen_estimates
 from sciml.learners.neural_ode.outcome import raise_on_failure, recognise_stiffness, solution_of
 from sciml.learners.neural_ode.solution import ODESolution
-from sciml.learners.neural_ode.step import checkpointed_step, embedded_step
-from sciml.learners.neural_ode.tableaux import Tableau, tableau_named
+from sciml.learners.neural_ode.stepping import checkpointed_stepper, stepper
+from sciml.learners.neural_ode.tableaux import tableau_named
 from sciml.learners.neural_ode.times import checked_times
 
 __all__ = ["odesolve"]
 
-_RECORDS = ("error", "raw_error", "stiffness", "h", "state")
 _TORCHDIFFEQ = "torchdiffeq:"
+# Unknowns of the largest dense factor.
+_LARGEST_SYSTEM = 4096
 Adjoint = Literal["discrete", "checkpoint", "continuous"]
 Mode = Literal["per_sample", "shared"]
 
@@ -66,7 +66,10 @@ def odesolve(
     args, sample_args
         Further arguments of f, shared by all samples; tensors with one row per sample.
     method
-        "tsit5", "dopri5", "bs3", "heun_euler", or "torchdiffeq:dopri5" (shared step sizes by that package).
+        Explicit: "tsit5", "dopri5", "bs3", "heun_euler", or "torchdiffeq:dopri5" (shared step sizes by that package).
+        Implicit, L-stable, for stiff equations: "kvaerno3", "kvaerno5"; their stages are found by Newton iterations
+        with dense Jacobians by automatic differentiation (of a sample; of the whole batch with "shared"), and have
+        first derivatives by the implicit function theorem.
     rtol, atol
         Tolerances of the local error; the RMS over the features of a sample is kept below one tolerance.
     mode
@@ -104,10 +107,17 @@ def odesolve(
     Notes
     -----
     Evaluations of one sample: 2 + (s − 1)(accepted + rejected) for a pair with s stages (s − 1 = 6 for tsit5), or
-    one fewer with a given first step.
+    one fewer with a given first step. Implicit pairs: 2 + the Newton iterations of all stages; `SolverStats.jacobians`
+    counts their Jacobians, one per attempt, whose own evaluations, and those that only carry a gradient, count in
+    `nfe_batched` alone.
+
+    Implicit steps end at the requested times; inside of steps `ODESolution.interp` takes the cubic through both states
+    and slopes, which no error estimate controls. Sums that f conserves (cᵀf = 0) implicit pairs conserve up to
+    rounding, whatever the tolerance. Stages are solved to a part √rtol (at most 0.03) of the tolerance.
 
     Examples
     --------
+    >>> import torch
     >>> z0 = torch.ones(2, 1, dtype=torch.float64)
     >>> solution = odesolve(lambda t, z: -z, z0, torch.tensor([0.0, 1.0]), rtol=1e-9, atol=1e-9)
     >>> [round(value, 6) for value in solution.ys[-1].flatten().tolist()]
@@ -116,19 +126,21 @@ def odesolve(
     True
     """
     times = checked_times(t_eval, z0)
-    _check_state(f, z0, sample_args)
+    check_state(f, z0, sample_args)
     refuse_random_layers(f)
-    _check_tolerances(rtol, atol, z0)
-    options = _Options(mode, adjoint, on_failure, max_steps, first_step, compaction)
+    check_tolerances(rtol, atol, z0)
+    options = Options(mode, adjoint, on_failure, max_steps, first_step, compaction)
     options.check()
     if method.startswith(_TORCHDIFFEQ):
         return _by_torchdiffeq(f, z0, times, method, Estimates(rtol, atol), options, (*sample_args, *args), integrals)
     tableau = tableau_named(method)
-    estimates, keep_states = _estimates(tableau, record, rtol, atol)
+    estimates, keep_states = chosen_estimates(tableau, record, rtol, atol)
     field, x0 = _field(f, z0, mode, tuple(args), tuple(sample_args), tuple(integrals))
+    if isinstance(tableau, ImplicitTableau):
+        _check_implicit(tableau, adjoint, x0)
     integrator = Integrator(
         tableau, controller, estimates, first_step, max_steps, compaction, keep_states,
-        checkpointed_step if adjoint == "checkpoint" else embedded_step,
+        (checkpointed_stepper if adjoint == "checkpoint" else stepper)(tableau, estimates),
     )  # fmt: skip
     rows = (times.expand(len(z0), -1) if mode == "per_sample" else _one_row(times)).cpu().numpy()
     if adjoint == "continuous":
@@ -143,79 +155,17 @@ def odesolve(
     return solution
 
 
-@dataclass(frozen=True)
-class _Options:
-    mode: str
-    adjoint: str
-    on_failure: str
-    max_steps: int
-    first_step: float | None
-    compaction: float
-
-    def check(self) -> None:
-        for name, value, known in (
-            ("mode", self.mode, ("per_sample", "shared")),
-            ("adjoint", self.adjoint, ("discrete", "checkpoint", "continuous")),
-            ("on_failure", self.on_failure, ("raise", "status")),
-        ):
-            if value not in known:
-                raise IntegrationInputError(f"{name}={value!r}: unknown; expected one of {', '.join(known)}.")
-        if self.max_steps < 1:
-            raise IntegrationInputError(f"max_steps={self.max_steps}: expected at least 1.")
-        if self.first_step is not None and not self.first_step > 0:
-            raise IntegrationInputError(
-                f"first_step={self.first_step}: expected a positive size (also in reversed time), or None."
-            )
-        if not 0 <= self.compaction <= 1:
-            raise IntegrationInputError(f"compaction={self.compaction}: expected a part between 0 (never) and 1.")
-
-
-def _check_state(f: Dynamics, z0: Tensor, sample_args: Sequence[Tensor]) -> None:
-    if not torch.is_floating_point(z0):
-        raise IntegrationInputError(f"z0 has dtype {z0.dtype}; expected a floating-point state, e.g. z0.double().")
-    if z0.ndim < 2 or z0.numel() == 0:
+def _check_implicit(pair: ImplicitTableau, adjoint: str, x0: Tensor) -> None:
+    if adjoint == "continuous":
         raise IntegrationInputError(
-            f"z0 has shape {tuple(z0.shape)}; expected (batch, features...) with at least one of each "
-            "(z0[None] makes one sample a batch)."
+            f'method {pair.name!r} has no adjoint="continuous": stiff dynamics explode backwards, and the adjoint '
+            'equation of all parameters is too large for a dense Jacobian; use adjoint="checkpoint".'
         )
-    for index, arg in enumerate(sample_args):
-        if len(arg) != len(z0):
-            raise IntegrationInputError(
-                f"sample_args[{index}] has {len(arg)} rows for {len(z0)} samples; expected one row per sample "
-                "(what all samples share belongs in args)."
-            )
-    if not callable(f):
-        raise IntegrationInputError(f"f is a {type(f).__name__}; expected a callable f(t, z).")
-
-
-def _check_tolerances(rtol: float, atol: float, z0: Tensor) -> None:
-    if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
-        raise IntegrationInputError(f"rtol={rtol}, atol={atol}: expected both at least 0 and one of them positive.")
-    # Ten epsilons to one digit: 1e-6 is the tightest tolerance of float32 that makes sense.
-    limit = float(f"{10 * torch.finfo(z0.dtype).eps:.0e}")
-    size = float(z0.detach().abs().amax()) or 1.0
-    if rtol < limit and atol < limit * size:
-        warnings.warn(
-            f"rtol={rtol}, atol={atol} is below ten roundings of {z0.dtype} ({limit:.0e}): the error estimate is "
-            "rounding noise and so is the number of steps. Use z0.double() or a looser tolerance.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _estimates(tableau: Tableau, record: Sequence[str] | None, rtol: float, atol: float) -> tuple[Estimates, bool]:
-    if record is None:
-        record = ("error", "stiffness", "h") if tableau.measures_stiffness else ("error", "h")
-    unknown = [name for name in record if name not in _RECORDS]
-    if unknown:
-        raise IntegrationInputError(f"record: {unknown[0]!r} is unknown; expected some of {', '.join(_RECORDS)}.")
-    if "stiffness" in record and not tableau.measures_stiffness:
+    if x0.shape[1] > _LARGEST_SYSTEM:
         raise IntegrationInputError(
-            f"record: {tableau.name} has no two stages at the end of the step, so it cannot measure stiffness; "
-            "use tsit5, dopri5 or heun_euler, or leave stiffness out of record."
+            f"method {pair.name!r} factors dense matrices of {x0.shape[1]} unknowns (at most {_LARGEST_SYSTEM}); "
+            'mode="per_sample" has one small matrix per sample, mode="shared" one for the whole batch.'
         )
-    estimates = Estimates(rtol, atol, "error" in record, "raw_error" in record, "stiffness" in record)
-    return estimates, "state" in record
 
 
 def _field(
@@ -229,7 +179,7 @@ def _field(
 
 
 def _by_torchdiffeq(
-    f: Dynamics, z0: Tensor, times: Tensor, method: str, estimates: Estimates, options: _Options,
+    f: Dynamics, z0: Tensor, times: Tensor, method: str, estimates: Estimates, options: Options,
     args: tuple[object, ...], integrals: Sequence[Integrand],
 ) -> ODESolution:  # fmt: skip
     if method != "torchdiffeq:dopri5":

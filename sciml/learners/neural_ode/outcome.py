@@ -10,7 +10,7 @@ from sciml.learners.neural_ode.estimates import Estimates
 from sciml.learners.neural_ode.field import Field
 from sciml.learners.neural_ode.integrate import Trajectory
 from sciml.learners.neural_ode.solution import ODESolution, SolverStats
-from sciml.learners.neural_ode.tableaux import Tableau
+from sciml.learners.neural_ode.tableaux import Pair
 
 __all__ = ["raise_on_failure", "recognise_stiffness", "solution_of"]
 
@@ -18,7 +18,7 @@ __all__ = ["raise_on_failure", "recognise_stiffness", "solution_of"]
 _AT_THE_LIMIT, _LAST_STEPS = 0.7, 50
 
 
-def recognise_stiffness(trajectory: Trajectory, tableau: Tableau) -> Trajectory:
+def recognise_stiffness(trajectory: Trajectory, tableau: Pair) -> Trajectory:
     """Call a row that ran out of steps stiff if stability, not accuracy, kept its last steps short."""
     stiffness = trajectory.history.get("stiffness")
     gave_up = trajectory.status == int(SolverStatus.MAX_STEPS)
@@ -33,7 +33,7 @@ def recognise_stiffness(trajectory: Trajectory, tableau: Tableau) -> Trajectory:
 
 
 def solution_of(
-    trajectory: Trajectory, field: Field, tableau: Tableau, estimates: Estimates, adjoint: str, times: Tensor,
+    trajectory: Trajectory, field: Field, tableau: Pair, estimates: Estimates, adjoint: str, times: Tensor,
     first_calls: int,
 ) -> ODESolution:  # fmt: skip
     """Give every sample its column and every state its shape."""
@@ -55,19 +55,22 @@ def solution_of(
     )
 
 
-def _statistics(trajectory: Trajectory, field: Field, tableau: Tableau, batch: int, first_calls: int) -> SolverStats:
+def _statistics(trajectory: Trajectory, field: Field, tableau: Pair, batch: int, first_calls: int) -> SolverStats:
     history = trajectory.history
     if not history:  # no sample could begin
         history = {name: trajectory.reached.new_zeros(0, len(trajectory.status)) for name in ("t", "h")}
         history |= {name: history["t"].bool() for name in ("mask", "active")}
-    columns = {name: value.expand(-1, batch) for name, value in history.items() if name != "state"}
+    columns = {name: value.expand(-1, batch) for name, value in history.items() if name not in ("state", "slope")}
     accepted = columns["mask"].sum(dim=0)
     attempts = columns["active"].sum(dim=0)
-    state = history.get("state")
-    if state is not None:
-        state = torch.stack([field.state(row) for row in state])
+    # Explicit attempts all cost the same, implicit ones what Newton's method took.
+    evaluations, jacobians = (_total(columns, name) for name in ("evaluations", "jacobians"))
+    state, slope = (
+        torch.stack([field.state(row) for row in history[name]]) if name in history else None
+        for name in ("state", "slope")
+    )
     return SolverStats(
-        nfe=first_calls + tableau.evaluations_per_step * attempts,
+        nfe=first_calls + (tableau.evaluations_per_step * attempts if evaluations is None else evaluations),
         nfe_batched=field.counter.calls,
         accepted=accepted,
         rejected=attempts - accepted,
@@ -78,7 +81,13 @@ def _statistics(trajectory: Trajectory, field: Field, tableau: Tableau, batch: i
         raw_error=columns.get("raw_error"),
         stiffness=columns.get("stiffness"),
         state=state,
+        slope=slope,
+        jacobians=jacobians,
     )
+
+
+def _total(columns: dict[str, Tensor], name: str) -> Tensor | None:
+    return (columns[name] * columns["active"]).sum(dim=0) if name in columns else None
 
 
 def raise_on_failure(solution: ODESolution, max_steps: int) -> None:
@@ -114,7 +123,8 @@ _EXPLANATIONS = {
     ),
     SolverStatus.STEP_UNDERFLOW: (
         "the step size fell to the rounding of the time",
-        f"The right-hand side is discontinuous, its solution explodes, or the tolerance is below rounding; {_PARTIAL}",
+        "The right-hand side is discontinuous, its solution explodes, or the tolerance is below rounding (or, with an "
+        f"implicit method, its stage equations have no solution that Newton's method finds); {_PARTIAL}",
     ),
     SolverStatus.NON_FINITE: (
         "the right-hand side returned NaN or infinity however small the step",
@@ -122,6 +132,7 @@ _EXPLANATIONS = {
     ),
     SolverStatus.STIFF: (
         "stiffness; {max_steps} steps were not enough because stability keeps them short, not accuracy",
-        f"Use an implicit or exponential method, scale the time, or regularize the stiffness; {_PARTIAL}",
+        'Use an implicit method, method="kvaerno5" or "kvaerno3", scale the time, or regularize the stiffness; '
+        f"{_PARTIAL}",
     ),
 }

@@ -10,7 +10,9 @@ import torch
 from torch import Generator, Tensor
 
 from sciml.learners.neural_ode.errors import IntegrationInputError
+from sciml.learners.neural_ode.implicit_tableau import ImplicitTableau
 from sciml.learners.neural_ode.solution import ODESolution
+from sciml.learners.neural_ode.tableaux import Pair
 
 __all__ = [
     "Aggregation",
@@ -19,6 +21,7 @@ __all__ = [
     "LocalRegularizer",
     "Regularizer",
     "StiffnessRegularizer",
+    "without_stiffness",
 ]
 
 Aggregation = Literal["sum", "mean", "max"]
@@ -206,11 +209,15 @@ def _recorded(solution: ODESolution, name: str, values: Tensor | None) -> Tensor
     return values
 
 
+def without_stiffness(tableau: Pair) -> str:
+    """Return the sentence that says why a pair does not measure stiffness."""
+    if isinstance(tableau, ImplicitTableau):
+        return f"{tableau.name} is implicit: stiffness does not limit its steps and is not measured"
+    return f"{tableau.name} has no two stages at the end of the step, so it cannot measure stiffness"
+
+
 def _refuse_stiffness(solution: ODESolution) -> None:
-    raise IntegrationInputError(
-        f"{solution.tableau.name} has no two stages at the end of the step, so it cannot measure stiffness; "
-        "use tsit5, dopri5 or heun_euler."
-    )
+    raise IntegrationInputError(f"{without_stiffness(solution.tableau)}; use tsit5, dopri5 or heun_euler.")
 
 
 def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sciml.learners.neural_ode.controller import Times
 from sciml.learners.neural_ode.step import Step, interpolate
-from sciml.learners.neural_ode.tableaux import Tableau
+from sciml.learners.neural_ode.tableaux import Pair
 
 __all__ = ["Saves"]
 
@@ -45,7 +45,7 @@ class Saves:
         return np.where(times > reached[:, None], times, math.inf).min(axis=1)
 
     def collect(
-        self, tableau: Tableau, rows: Indices, accepted: Flags, begin: Times, reached: Times, x: Tensor, step: Step
+        self, tableau: Pair, rows: Indices, accepted: Flags, begin: Times, reached: Times, x: Tensor, step: Step
     ) -> None:
         """Store the states at all requested times in ``(begin, reached]`` of the rows whose step was accepted.
 

@@ -11,8 +11,9 @@ from sciml.learners.neural_ode.controller import Times
 from sciml.learners.neural_ode.errors import IntegrationInputError
 from sciml.learners.neural_ode.estimates import Estimates
 from sciml.learners.neural_ode.field import Field
-from sciml.learners.neural_ode.step import Step, embedded_step, interpolate
-from sciml.learners.neural_ode.tableaux import Tableau
+from sciml.learners.neural_ode.step import Step, interpolate
+from sciml.learners.neural_ode.stepping import stepper
+from sciml.learners.neural_ode.tableaux import Pair
 
 __all__ = ["ODESolution", "SolverStats"]
 
@@ -41,6 +42,10 @@ class SolverStats:
     raw_error, stiffness, state
         Local error (RMS), modulus of the dominant eigenvalue, ``(N, B)``, state at the begin, ``(N, B, *shape)``;
         None unless recorded.
+    slope
+        Slope at the begin as the stages gave it, kept together with the state by implicit methods.
+    jacobians
+        Jacobians of the right-hand side that each sample needed, ``(B,)``; None for explicit methods.
     """
 
     nfe: Tensor
@@ -54,6 +59,8 @@ class SolverStats:
     raw_error: Tensor | None = None
     stiffness: Tensor | None = None
     state: Tensor | None = None
+    slope: Tensor | None = None
+    jacobians: Tensor | None = None
 
     @property
     def stiffness_skipped(self) -> Tensor:
@@ -90,7 +97,7 @@ class ODESolution:
     stats: SolverStats
     status: Tensor
     reached: Tensor
-    tableau: Tableau
+    tableau: Pair
     estimates: Estimates
     adjoint: str
     dynamics: Field = field(repr=False)
@@ -155,10 +162,17 @@ class ODESolution:
         field = field.without_integrals()
         row = torch.arange(len(index), device=index.device)
         times = torch.stack([self.stats.t[index, row], self.stats.h[index, row]])
-        state = self.stats.state[index, row] if field.samples is None else self.stats.state[index[0]]
-        start = field.joined(state, state[:, :0])
+
+        def begin(recorded: Tensor) -> Tensor:
+            values = recorded[index, row] if field.samples is None else recorded[index[0]]
+            return field.joined(values, values[:, :0])
+
+        start = begin(self.stats.state)
         if from_constant:
             start = start.detach()
         slope = field(times[0].to(start.dtype), start)
+        if self.stats.slope is not None:  # its value, and the derivatives of f
+            slope = slope + (begin(self.stats.slope) - slope).detach()
         at, h = times.cpu().numpy()
-        return embedded_step(field, self.tableau, at, h, start, slope), start, at, h
+        take_step = stepper(self.tableau, self.estimates)
+        return take_step(field, self.tableau, at, h, start, slope), start, at, h

@@ -6,15 +6,35 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from sciml.learners.neural_ode.controller import Times
 from sciml.learners.neural_ode.estimates import Evidence
 from sciml.learners.neural_ode.field import RowField
-from sciml.learners.neural_ode.tableaux import Tableau, coefficients
+from sciml.learners.neural_ode.tableau import Tableau, coefficients
+from sciml.learners.neural_ode.tableaux import Pair
 
-__all__ = ["Step", "checkpointed_step", "embedded_step", "interpolate"]
+__all__ = ["Effort", "Step", "checkpointed_step", "embedded_step", "interpolate"]
+
+
+class Effort(NamedTuple):
+    """What the stage equations of an implicit attempt took, for G rows.
+
+    Attributes
+    ----------
+    solved
+        Whether Newton's method converged in every stage, ``(G,)``; otherwise the attempt is rejected.
+    evaluations
+        Evaluations of the right-hand side, one for every iteration, ``(G,)``.
+    jacobians
+        Jacobians of the right-hand side, ``(G,)``.
+    """
+
+    solved: NDArray[np.bool_]
+    evaluations: NDArray[np.int64]
+    jacobians: NDArray[np.int64]
 
 
 class Step(NamedTuple):
@@ -32,6 +52,8 @@ class Step(NamedTuple):
         Signed step sizes, ``(G, 1)``.
     evidence
         What the step is judged by; only the entries that control the step size.
+    effort
+        What solving for the stages took; None where nothing was to be solved.
     """
 
     end: Tensor
@@ -39,6 +61,7 @@ class Step(NamedTuple):
     stages: tuple[Tensor, ...]
     width: Tensor
     evidence: Evidence
+    effort: Effort | None = None
 
 
 def embedded_step(field: RowField, tableau: Tableau, t: Times, h: Times, x: Tensor, slope: Tensor) -> Step:
@@ -81,7 +104,7 @@ def checkpointed_step(field: RowField, tableau: Tableau, t: Times, h: Times, x: 
     return checkpoint(embedded_step, field, tableau, t, h, x, slope, use_reentrant=False)
 
 
-def interpolate(tableau: Tableau, x: Tensor, step: Step, rows: Tensor, fraction: Times) -> Tensor:
+def interpolate(tableau: Pair, x: Tensor, step: Step, rows: Tensor, fraction: Times) -> Tensor:
     """Return states inside a step that began at ``x`` ``(G, n)``, by the pair's own polynomial, ``(q, n)``.
 
     Parameters

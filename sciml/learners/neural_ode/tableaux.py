@@ -1,4 +1,4 @@
-"""Embedded Runge–Kutta pairs: their coefficients, their dense output and their limit of stability.
+"""Embedded explicit Runge–Kutta pairs, and all pairs by their names.
 
 Every pair here ends with a stage at the end of the step (first same as last), so that one step costs ``stages - 1``
 evaluations and the next one begins with a slope already known. Heun–Euler gets that stage added.
@@ -6,116 +6,32 @@ evaluations and the next one begins with a slope already known. Heun–Euler get
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import NamedTuple
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sciml.learners.neural_ode.errors import IntegrationInputError
+from sciml.learners.neural_ode.implicit_tableau import IMPLICIT_TABLEAUX, ImplicitTableau
+from sciml.learners.neural_ode.tableau import Coefficients, Tableau, coefficients, columns, hermite
 
-__all__ = ["BOGACKI_SHAMPINE", "DORMAND_PRINCE", "HEUN_EULER", "TABLEAUX", "TSITOURAS", "Coefficients", "Tableau"]
+__all__ = [
+    "BOGACKI_SHAMPINE",
+    "DORMAND_PRINCE",
+    "HEUN_EULER",
+    "IMPLICIT_TABLEAUX",
+    "TABLEAUX",
+    "TSITOURAS",
+    "Coefficients",
+    "Pair",
+    "Tableau",
+    "coefficients",
+    "tableau_named",
+]
 
-
-@dataclass(frozen=True, eq=False)
-class Tableau:
-    """Coefficients of an embedded explicit Runge–Kutta pair with s stages, the last of them at the end of the step.
-
-    Parameters
-    ----------
-    name
-        Name by which `odesolve` finds it.
-    order
-        Order p of the solution that is carried on; the error estimate shrinks like h^p.
-    c
-        Times of the stages in units of the step, ``(s,)``.
-    a
-        Row i holds the weights of the slopes 0 … i in the state of stage i + 1; ``s - 1`` rows. The last row is b.
-    error
-        Weights of the slopes in the error estimate, b − b̂, ``(s,)``.
-    dense
-        ``dense[i][m]`` is the coefficient of x^(m + 1) in the weight of slope i for the state at ``t + x h``.
-
-    Examples
-    --------
-    >>> TABLEAUX["tsit5"].evaluations_per_step
-    6
-    >>> round(TABLEAUX["tsit5"].stability_limit, 4)
-    3.5068
-    """
-
-    name: str
-    order: int
-    c: tuple[float, ...]
-    a: tuple[tuple[float, ...], ...]
-    error: tuple[float, ...]
-    dense: tuple[tuple[float, ...], ...]
-
-    @property
-    def b(self) -> tuple[float, ...]:
-        """Weights of the slopes in the solution carried on, ``(s - 1,)``; the last slope has weight zero."""
-        return self.a[-1]
-
-    @property
-    def evaluations_per_step(self) -> int:
-        """New evaluations of the right-hand side that one attempt costs."""
-        return len(self.c) - 1
-
-    @property
-    def measures_stiffness(self) -> bool:
-        """Whether the last two stages both stand at the end of the step, which the stiffness estimate needs."""
-        return self.c[-2] == self.c[-1] == 1.0
-
-    @cached_property
-    def stage_times(self) -> NDArray[np.float64]:
-        """The times c as a column, ``(s, 1)``."""
-        return np.array(self.c)[:, None]
-
-    @cached_property
-    def dense_matrix(self) -> NDArray[np.float64]:
-        """The dense output's coefficients, ``(s, degree)``."""
-        return np.array(self.dense)
-
-    @cached_property
-    def stability_limit(self) -> float:
-        """Length ρ of the real interval of stability: |R(−x)| ≤ 1 for 0 ≤ x ≤ ρ.
-
-        R(z) = 1 + Σ_m (bᵀ A^m 1) z^(m + 1) is a polynomial; ρ is the first x > 0 at which R(−x)² − 1 turns positive.
-        """
-        stages = len(self.b)
-        matrix = np.zeros((stages, stages))
-        for row, weights in enumerate(self.a[:-1], start=1):
-            matrix[row, : len(weights)] = weights
-        moments, power = [1.0], np.ones(stages)
-        for _ in range(stages):
-            moments.append(float(np.dot(self.b, power)))
-            power = matrix @ power
-        amplification = np.polynomial.Polynomial(np.array(moments) * (-1.0) ** np.arange(stages + 1))
-        excess = amplification**2 - 1
-        roots = excess.roots()
-        real = np.sort(roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 1e-9)].real)
-        return float(next(root for root in real if excess(root * (1 + 1e-6)) > 0))
+#: An explicit or an implicit pair.
+Pair = Tableau | ImplicitTableau
 
 
-class Coefficients(NamedTuple):
-    """A tableau's weights in one row ``(1, ...)`` of one dtype on one device: all rows of a, then the error's."""
-
-    weights: Tensor
-    sizes: tuple[int, ...]
-
-
-@lru_cache(maxsize=64)
-def coefficients(tableau: Tableau, dtype: torch.dtype, device: torch.device) -> Coefficients:
-    """Return the tableau's weights as a tensor, converted once for every dtype and device."""
-    rows = (*tableau.a, tableau.error)
-    weights = torch.tensor([[value for row in rows for value in row]], dtype=dtype, device=device)
-    return Coefficients(weights, tuple(len(row) for row in rows))
-
-
-def tableau_named(name: str) -> Tableau:
+def tableau_named(name: str) -> Pair:
     """Return the pair called ``name``.
 
     Raises
@@ -123,18 +39,12 @@ def tableau_named(name: str) -> Tableau:
     IntegrationInputError
         If there is none; the message lists those there are.
     """
-    if name not in TABLEAUX:
+    known: dict[str, Pair] = {**TABLEAUX, **IMPLICIT_TABLEAUX}
+    if name not in known:
         raise IntegrationInputError(
-            f"method {name!r}: unknown; the methods are {', '.join(TABLEAUX)} and torchdiffeq:dopri5."
+            f"method {name!r}: unknown; the methods are {', '.join(known)} and torchdiffeq:dopri5."
         )
-    return TABLEAUX[name]
-
-
-def _columns(*polynomials: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
-    """Drop the constant terms (all zero) and make the lengths equal."""
-    longest = max(len(polynomial) for polynomial in polynomials)
-    padded = [np.pad(polynomial, (0, longest - len(polynomial))) for polynomial in polynomials]
-    return tuple(tuple(float(value) for value in polynomial[1:]) for polynomial in padded)
+    return known[name]
 
 
 def _product(scale: float, *factors: tuple[float, ...]) -> NDArray[np.float64]:
@@ -145,16 +55,8 @@ def _product(scale: float, *factors: tuple[float, ...]) -> NDArray[np.float64]:
     return out
 
 
-def _hermite(b: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
-    """Cubic through both states with both slopes: the dense output of a pair that brings none of its own."""
-    rise, start, end = np.array([0, 0, 3, -2.0]), np.array([0, 1, -2, 1.0]), np.array([0, 0, -1, 1.0])
-    weights = [weight * rise for weight in b]
-    weights[0] = weights[0] + start
-    return _columns(*weights, end)
-
-
 def _tsitouras_dense() -> tuple[tuple[float, ...], ...]:
-    return _columns(
+    return columns(
         _product(
             -1.0530884977290216,
             (0, 1),
@@ -181,8 +83,8 @@ def _dormand_prince_dense(b: tuple[float, ...]) -> tuple[tuple[float, ...], ...]
         (-55 * 29972135 / 822651844, 55 * 7076736 / 822651844),
         (10 * 7414447 / 29380423, -10 * 829305 / 29380423),
     )
-    cubic = np.array(_hermite(b))
-    bumps = np.array(_columns(*(_product(1.0, (0, 0, 1), (1, -2, 1), line) for line in lines)))
+    cubic = np.array(hermite((*b, 0.0)))
+    bumps = np.array(columns(*(_product(1.0, (0, 0, 1), (1, -2, 1), line) for line in lines)))
     bumps[:, : cubic.shape[1]] += cubic
     return tuple(tuple(float(value) for value in row) for row in bumps)
 
@@ -246,7 +148,7 @@ BOGACKI_SHAMPINE = Tableau(
     c=(0.0, 1 / 2, 3 / 4, 1.0),
     a=((1 / 2,), (0.0, 3 / 4), _BOGACKI_SHAMPINE_B),
     error=(2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8),
-    dense=_hermite(_BOGACKI_SHAMPINE_B),
+    dense=hermite((*_BOGACKI_SHAMPINE_B, 0.0)),
 )
 
 HEUN_EULER = Tableau(
@@ -255,7 +157,7 @@ HEUN_EULER = Tableau(
     c=(0.0, 1.0, 1.0),
     a=((1.0,), (1 / 2, 1 / 2)),
     error=(-1 / 2, 1 / 2, 0.0),
-    dense=_hermite((1 / 2, 1 / 2)),
+    dense=hermite((1 / 2, 1 / 2, 0.0)),
 )
 
 TABLEAUX = {pair.name: pair for pair in (TSITOURAS, DORMAND_PRINCE, BOGACKI_SHAMPINE, HEUN_EULER)}
