@@ -34,7 +34,7 @@ __all__ = ["Solve", "fidelity_of", "linear_methods", "nonlinear_methods", "smoot
 
 #: Fields from a draw and the weight of the prior.
 Solve = Callable[[Draw, float], Tensor]
-ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 100, "descent": 200}
+ITERATIONS = {"admm": 100, "gradient": 200, "exact": 15, "total variation": 300, "darcy": 60, "descent": 200}
 
 
 def fidelity_of(draw: Draw) -> GaussianFidelity:
