@@ -149,9 +149,9 @@ def _write(session: Session, found: dict[str, list[dict[str, float]]]) -> None:
     columns = ["penalty", "accuracy %", "evaluations (RK45)", "evaluations (Tsit5)", "training s"]
     caption = (
         f"{TRAINING} training and 500 test images (another split for every seed), {EPOCHS} epochs of Adam, tolerance "
-        f"{TOLERANCE:g}, shared steps with integral control (as the publications'); mean ± standard deviation over seeds {', '.join(map(str, seeds))}. Evaluations of the whole "
-        "test set as one system, by SciPy's RK45 in double precision and by our Tsit5 in single; seconds of one "
-        "processor; ratios to vanilla of the same seed."
+        f"{TOLERANCE:g}, steps shared by a batch with integral control; mean ± standard deviation over seeds "
+        f"{', '.join(map(str, seeds))}. Evaluations of the whole test set as one system, by SciPy's RK45 in double "
+        "precision and by our Tsit5 in single; seconds of one processor; ratios to vanilla of the same seed."
     )
     record.table("digits", [*columns, "evaluations / vanilla", "time / vanilla"], rows, caption)
     drops = [one["accuracy"] - other["accuracy"] for one, other in zip(vanilla, found[OURS], strict=True)]
