@@ -74,9 +74,11 @@ class TotalVariationMethod(Classical):
     degree = 1
 
     def solve(self, weight: Tensor, start: Tensor) -> Tensor:
-        linear = isinstance(self.fidelity.operator, LinearForwardOperator)
-        method = ChambollePock(1e-4, 500) if linear else Backtracking(1e-3, 100)
-        return reconstruct(self.fidelity, TotalVariation(), weight, method, start=start, throw=False).x
+        if isinstance(self.fidelity.operator, LinearForwardOperator):
+            prior, method = TotalVariation(), ChambollePock(1e-4, 500)
+        else:  # every step solves equations, and minimises inside: no more exactly than data of noise deserve
+            prior, method = TotalVariation(tolerance=1e-3), Backtracking(1e-3, 60)
+        return reconstruct(self.fidelity, prior, weight, method, start=start, throw=False).x
 
 
 SMOOTH = "Tikhonov"
