@@ -28,8 +28,8 @@ class Reconstruction:
     iterations
         Steps of each sample, ``(B,)``.
     residuals
-        Fixed-point residuals ‖x₊ − x‖ / ‖x₊‖ (of splittings the larger of this and the split), ``(steps, B)``; samples
-        that have ended keep their last one.
+        Fixed-point residuals ‖x₊ − x‖ / ‖x₊‖ (of splittings the larger of this and the split; of descent over
+        preimages the stationarity), ``(steps, B)``; samples that have ended keep their last one.
     objective
         What the method decreases, after each step, ``(steps, B)``; None where the prior has no value.
     stationarity

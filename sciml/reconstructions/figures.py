@@ -73,7 +73,7 @@ def course(objective: Tensor | None, residuals: Tensor, tolerance: float, title:
         _finish(left, legend=False)
     right.plot(steps, _numpy(residuals).clip(min=1e-300), color=_COLOURS[1], label="fixed-point residual")
     right.axhline(tolerance, color="0.4", linewidth=1, linestyle="--", label="tolerance")
-    right.set(xlabel="step", ylabel="‖x₊ − x‖ / ‖x₊‖ (1)", yscale="log")
+    right.set(xlabel="step", ylabel="fixed-point residual (1)", yscale="log")
     _finish(right)
     return figure
 
