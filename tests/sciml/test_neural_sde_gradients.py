@@ -9,6 +9,8 @@ from torch import nn
 from sciml.learners.neural_ode import (
     ErrorRegularizer,
     IntegrationInputError,
+    KineticRegularizer,
+    LocalRegularizer,
     PIController,
     StiffnessRegularizer,
 )
@@ -123,8 +125,12 @@ def test_the_penalty_is_the_sum_over_accepted_steps():
     by_hand = (stats.error * stats.h)[stats.mask].sum() / 4
     assert int(stats.rejected.sum()) > 0
     torch.testing.assert_close(ErrorRegularizer("sum")(solution), by_hand)
-    with pytest.raises(IntegrationInputError, match="cannot measure stiffness"):
+    with pytest.raises(IntegrationInputError, match="cannot measure stiffness; use ErrorRegularizer"):
         StiffnessRegularizer()(solution)
+    with pytest.raises(IntegrationInputError, match="with milstein use ErrorRegularizer"):
+        LocalRegularizer()(solution)
+    with pytest.raises(IntegrationInputError, match="use odesolve with"):
+        KineticRegularizer()(solution)
 
 
 def test_recording_changes_nothing():

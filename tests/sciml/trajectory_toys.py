@@ -71,6 +71,41 @@ class Waves(Problem):
         return Batch({"height": 0.5 * inputs["initial_height"]})
 
 
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck(Problem):
+    """dy = −y dt + noise dW in the plane, with a known Gaussian law; one path for every initial state."""
+
+    noise: float = 0.8
+    instants: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    name: ClassVar[str] = "ornstein-uhlenbeck"
+
+    @property
+    def inputs(self):
+        return (FieldSpec("initial_position", 2, Scalars()),)
+
+    @property
+    def outputs(self):
+        return (FieldSpec("position", 2, Times(self.instants, Scalars())),)
+
+    def sample(self, count, generator):
+        return Batch({"initial_position": torch.randn(count, 2, generator=generator)})
+
+    def solve(self, inputs):
+        state, frames = inputs["initial_position"], []
+        generator = torch.Generator().manual_seed(int(1e6 * state[0, 0].abs()))  # other noise for other states
+        for gap in torch.tensor((0.0, *self.instants)).diff():
+            state = torch.exp(-gap) * state + self.deviations(gap) * torch.randn(state.shape, generator=generator)
+            frames.append(state)
+        return Batch({"position": torch.stack(frames, 1)})
+
+    def deviations(self, times):
+        """Standard deviation after such times from a known state."""
+        return self.noise * ((1 - torch.exp(-2 * times)) / 2).sqrt()
+
+    def metrics(self, prediction, truth):
+        return trajectory_metrics(prediction["position"][..., None], truth["position"][..., None])
+
+
 def samples(problem: Problem, count: int, seed: int = 0) -> Dataset:
     inputs = problem.sample(count, torch.Generator().manual_seed(seed))
     return Dataset(problem, inputs, problem.solve(inputs), problem.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from solvers.errors import ScimlError
+from sciml.errors import LearnerError
 
 if TYPE_CHECKING:
-    from sciml.learners.neural_ode.solution import ODESolution
+    from sciml.learners.neural_ode.solved import Solved
 
 __all__ = ["IntegrationInputError", "SolverError", "SolverStatus"]
 
@@ -23,11 +23,11 @@ class SolverStatus(IntEnum):
     STIFF = 4
 
 
-class IntegrationInputError(ScimlError, ValueError):
+class IntegrationInputError(LearnerError):
     """Times, tolerances, a state, a right-hand side or a regularizer that the solver cannot use."""
 
 
-class SolverError(ScimlError, RuntimeError):
+class SolverError(LearnerError, RuntimeError):
     """At least one sample did not reach its last time.
 
     Attributes
@@ -43,7 +43,7 @@ class SolverError(ScimlError, RuntimeError):
     """
 
     def __init__(
-        self, message: str, status: SolverStatus, t: float, sample: int, solution: ODESolution | None = None
+        self, message: str, status: SolverStatus, t: float, sample: int, solution: Solved | None = None
     ) -> None:
         super().__init__(message)
         self.status = status

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from sciml.learners.neural_ode.errors import IntegrationInputError
 from sciml.learners.neural_ode.solution import ODESolution
+from sciml.learners.neural_ode.solved import Solved
 
 __all__ = ["JacobianRegularizer", "KineticRegularizer", "TaylorRegularizer"]
 
@@ -32,7 +33,7 @@ class _PathIntegral(ABC):
         """Return the fixed noise of one solve; none unless a penalty needs it, ``(B, 0)``."""
         return z0.new_zeros(len(z0), 0)
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the integral over the whole time, averaged over the samples.
 
         Raises
@@ -40,9 +41,10 @@ class _PathIntegral(ABC):
         IntegrationInputError
             If the solution was computed without it.
         """
-        if self.name not in solution.integrals:
+        if not isinstance(solution, ODESolution) or self.name not in solution.integrals:
             raise IntegrationInputError(
-                f"the {self.name} integral was not carried along; solve with integrals=({type(self).__name__}(...),)."
+                f"the {self.name} integral was not carried along; use odesolve with "
+                f"integrals=({type(self).__name__}(...),)."
             )
         return solution.integrals[self.name][-1].abs().mean()  # negative in reversed time
 

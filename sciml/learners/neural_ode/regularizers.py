@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from sciml.learners.neural_ode.errors import IntegrationInputError
 from sciml.learners.neural_ode.implicit_tableau import ImplicitTableau
 from sciml.learners.neural_ode.solution import ODESolution
-from sciml.learners.neural_ode.tableaux import Pair
+from sciml.learners.neural_ode.solved import Method, Solved
 
 __all__ = [
     "Aggregation",
@@ -30,7 +30,7 @@ Aggregation = Literal["sum", "mean", "max"]
 class Regularizer(Protocol):
     """Anything that turns a solution into a scalar to be added to the loss."""
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the penalty, a scalar, averaged over the samples."""
         ...
 
@@ -67,7 +67,7 @@ class ErrorRegularizer:
         _check_choice("aggregation", self.aggregation, ("sum", "mean", "max"))
         _check_choice("power", self.power, (1, 2))
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the penalty.
 
         Raises
@@ -94,7 +94,7 @@ class StiffnessRegularizer:
     def __post_init__(self) -> None:
         _check_choice("aggregation", self.aggregation, ("sum", "mean", "max"))
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the penalty.
 
         Raises
@@ -122,7 +122,7 @@ class CombinedRegularizer:
 
     terms: Sequence[tuple[float, Regularizer]]
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the weighted sum."""
         return torch.stack([weight * regularizer(solution) for weight, regularizer in self.terms]).sum()
 
@@ -153,14 +153,19 @@ class LocalRegularizer:
         _check_choice("kind", self.kind, ("error", "stiffness"))
         _check_choice("sampling", self.sampling, ("unbiased", "biased"))
 
-    def __call__(self, solution: ODESolution) -> Tensor:
+    def __call__(self, solution: Solved) -> Tensor:
         """Return the penalty at a random step of every sample, averaged.
 
         Raises
         ------
         IntegrationInputError
-            If the states at the beginnings of the steps were not recorded.
+            If the states at the beginnings of the steps were not recorded, or the equation is a stochastic one.
         """
+        if not isinstance(solution, ODESolution):
+            raise IntegrationInputError(
+                f"{type(self).__name__} takes a step of an ordinary differential equation again; for a solve with "
+                f"{solution.tableau.name} use ErrorRegularizer."
+            )
         index = torch.multinomial(self.probabilities(solution).T.cpu(), 1, generator=self.generator)[:, 0]
         return self.at(solution, index.to(solution.ys.device)).mean()
 
@@ -186,7 +191,7 @@ class LocalRegularizer:
         return value * torch.from_numpy(abs(h)).to(value)
 
 
-def _aggregated(values: Tensor, solution: ODESolution, aggregation: Aggregation) -> Tensor:
+def _aggregated(values: Tensor, solution: Solved, aggregation: Aggregation) -> Tensor:
     """Aggregate over the accepted steps of every sample, then average over the samples."""
     mask = solution.stats.mask
     counted = torch.where(mask, values, 0.0)
@@ -196,7 +201,7 @@ def _aggregated(values: Tensor, solution: ODESolution, aggregation: Aggregation)
     return (total / mask.sum(dim=0).clamp(min=1) if aggregation == "mean" else total).mean()
 
 
-def _recorded(solution: ODESolution, name: str, values: Tensor | None) -> Tensor:
+def _recorded(solution: Solved, name: str, values: Tensor | None) -> Tensor:
     if solution.adjoint == "continuous":
         raise IntegrationInputError(
             f'with adjoint="continuous" the recorded {name} carries no gradient, so a penalty on all steps does '
@@ -209,15 +214,16 @@ def _recorded(solution: ODESolution, name: str, values: Tensor | None) -> Tensor
     return values
 
 
-def without_stiffness(tableau: Pair) -> str:
+def without_stiffness(tableau: Method) -> str:
     """Return the sentence that says why a pair does not measure stiffness."""
     if isinstance(tableau, ImplicitTableau):
         return f"{tableau.name} is implicit: stiffness does not limit its steps and is not measured"
     return f"{tableau.name} has no two stages at the end of the step, so it cannot measure stiffness"
 
 
-def _refuse_stiffness(solution: ODESolution) -> None:
-    raise IntegrationInputError(f"{without_stiffness(solution.tableau)}; use tsit5, dopri5 or heun_euler.")
+def _refuse_stiffness(solution: Solved) -> None:
+    remedy = "tsit5, dopri5 or heun_euler" if isinstance(solution, ODESolution) else "ErrorRegularizer"
+    raise IntegrationInputError(f"{without_stiffness(solution.tableau)}; use {remedy}.")
 
 
 def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:

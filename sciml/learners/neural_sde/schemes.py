@@ -5,6 +5,7 @@ Both take the noise's derivative along itself, g ∂g/∂z, as a difference quot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -86,17 +87,20 @@ class Scheme:
     advance
         ``advance(drift, diffusion, start, h, noise)`` with sizes ``(G,)`` and increments of the path ``(G, n)``.
     order
-        The error estimate falls like h^order.
-    measures_stiffness
-        Whether a step yields the stiffness; none here does.
+        Largest power of h in the error estimate, for the controller: the drift's part falls like h², the noise's like
+        h. With exponents for h, steps would oscillate wherever the noise is additive, small or absent; those for h²
+        only answer more slowly where it is not, which pays: an estimate that is itself random is not worth a chase.
+    measures_stiffness, stability_limit
+        Whether a step yields the stiffness, and what it would be compared with; none here does.
     """
 
     name: str
     interpretation: Interpretation
     evaluations_per_step: int
     advance: Advance
-    order: int = 1
+    order: int = 2
     measures_stiffness: bool = False
+    stability_limit: float = math.nan
 
 
 def milstein(drift: RowField, diffusion: RowField, start: Start, h: Tensor, noise: Tensor) -> StochasticStep:

@@ -102,7 +102,7 @@ def raise_on_failure(solution: SDESolution, max_steps: int) -> None:
         status,
         t,
         sample,
-        solution,  # type: ignore[arg-type]
+        solution,
     )
 
 

@@ -21,7 +21,7 @@ from sciml.learners.trajectories.dynamics import activation_named
 from sciml.learners.trajectories.penalties import penalty_named
 from sciml.learners.trajectories.time_scale import TimeScale
 
-__all__ = ["TrajectoryConfig"]
+__all__ = ["DynamicsConfig", "TrajectoryConfig"]
 
 # Random dynamics are left alone at the beginning.
 _WARM_UP = 0.03
@@ -30,8 +30,8 @@ _FACTOR = 2.0
 
 
 @dataclass(frozen=True)
-class TrajectoryConfig:
-    """The network of the dynamics, the solver, and what makes the dynamics easy to integrate.
+class DynamicsConfig:
+    """The network of the dynamics, how accurately they are followed, and the weight of a penalty on them.
 
     Parameters
     ----------
@@ -41,41 +41,34 @@ class TrajectoryConfig:
         ``tanh``, ``softplus`` or ``silu``.
     time
         The time that the dynamics see, from 0 to 1: ``linear``, or ``logarithmic`` for instants over several decades.
-    method, rtol, atol, mode, adjoint, max_steps
+    rtol, atol, max_steps
         As in `sciml.learners.neural_ode.odesolve`, in training as in prediction.
     regularizer
-        Penalty on the dynamics: ``none``, ``error``, ``error-mean``, ``error-square``, ``stiffness``,
-        ``error-stiffness``, ``local-error``, ``local-stiffness``, ``kinetic``, ``jacobian`` or ``taylor2``.
+        Penalty on the dynamics; ``none``, or one of those that the learner names.
     weight
         Weight of the penalty at the beginning and at the end of training, exponential in between; None for usual ones.
     target_evaluations
         The weight follows a budget instead: it grows while the validation samples take more evaluations than this and
         their error is as good as it has been.
-    jitter
-        In training instants move at random by up to this part of half the gap beside them, while the data stays.
     dtype
         ``float32``, or ``float64`` for tolerances below 1e-6.
 
     Raises
     ------
     ConfigurationError
-        If a value is unknown or out of its range, or the solver cannot combine them.
+        If a value is unknown or out of its range.
     """
 
     width: int = 64
     depth: int = 2
     activation: str = "tanh"
     time: str = "linear"
-    method: str = "tsit5"
     rtol: float = 1e-5
     atol: float = 1e-5
-    mode: Literal["per_sample", "shared"] = "per_sample"
-    adjoint: Literal["discrete", "checkpoint", "continuous"] = "discrete"
     max_steps: int = 1000
     regularizer: str = "none"
     weight: tuple[float, float] | None = None
     target_evaluations: int | None = None
-    jitter: float = 0.0
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
@@ -84,23 +77,14 @@ class TrajectoryConfig:
                 raise ConfigurationError(f"{name} = {getattr(self, name)}: a whole number of at least 1 is expected.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigurationError(f"dtype = {self.dtype!r}: use float32 or float64.")
-        if not 0 <= self.jitter <= 1:
-            raise ConfigurationError(f"jitter = {self.jitter}: a part between 0 (never) and 1 is expected.")
         activation_named(self.activation)
         TimeScale(1.0, 1.0, self.time)
         self._check_weight()
-        self._try_solver()
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """Dtype of network and states."""
         return torch.float64 if self.dtype == "float64" else torch.float32
-
-    @property
-    def solver(self) -> dict[str, Any]:
-        """Arguments of `odesolve`."""
-        names = ("method", "rtol", "atol", "mode", "adjoint", "max_steps")
-        return {name: getattr(self, name) for name in names}
 
     def schedule(self) -> ConstantSchedule | ExponentialSchedule | NFEBudgetSchedule:
         """Weight of the penalty as a function of the progress in [0, 1]."""
@@ -131,6 +115,44 @@ class TrajectoryConfig:
             raise ConfigurationError(
                 f"weight = {self.weight}: two positive, finite numbers are expected (or 0 and 0 for no penalty)."
             )
+
+
+@dataclass(frozen=True)
+class TrajectoryConfig(DynamicsConfig):
+    """As `DynamicsConfig`, and how an ordinary differential equation is solved.
+
+    Parameters
+    ----------
+    method, mode, adjoint
+        As in `sciml.learners.neural_ode.odesolve`, in training as in prediction.
+    regularizer
+        Penalty on the dynamics: ``none``, ``error``, ``error-mean``, ``error-square``, ``stiffness``,
+        ``error-stiffness``, ``local-error``, ``local-stiffness``, ``kinetic``, ``jacobian`` or ``taylor2``.
+    jitter
+        In training instants move at random by up to this part of half the gap beside them, while the data stays.
+
+    Raises
+    ------
+    ConfigurationError
+        If a value is unknown or out of its range, or the solver cannot combine them.
+    """
+
+    method: str = "tsit5"
+    mode: Literal["per_sample", "shared"] = "per_sample"
+    adjoint: Literal["discrete", "checkpoint", "continuous"] = "discrete"
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.jitter <= 1:
+            raise ConfigurationError(f"jitter = {self.jitter}: a part between 0 (never) and 1 is expected.")
+        self._try_solver()
+
+    @property
+    def solver(self) -> dict[str, Any]:
+        """Arguments of `odesolve`."""
+        names = ("method", "rtol", "atol", "mode", "adjoint", "max_steps")
+        return {name: getattr(self, name) for name in names}
 
     def _try_solver(self) -> None:
         """Let the solver itself say which of its options go together, on one small step."""

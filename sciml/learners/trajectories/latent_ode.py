@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from pde_benchmarks.metrics import relative_l2
-from sciml.errors import ConfigurationError
 from sciml.learners.trajectories.autoencoders import autoencoder_named
 from sciml.learners.trajectories.config import TrajectoryConfig
 from sciml.learners.trajectories.dynamics import DenseDynamics
-from sciml.learners.trajectories.learner import TrajectoryLearner
+from sciml.learners.trajectories.latent_space import LatentSpaceConfig
+from sciml.learners.trajectories.ode_learner import ODELearner
 from sciml.learners.trajectories.surrogate import Surrogate
 
 if TYPE_CHECKING:
@@ -24,36 +23,11 @@ __all__ = ["LatentODE", "LatentODEConfig"]
 
 
 @dataclass(frozen=True)
-class LatentODEConfig(TrajectoryConfig):
-    """As `TrajectoryConfig`, and the latent space.
-
-    Parameters
-    ----------
-    latent
-        Dimension of the latent space; a state of fewer numbers keeps its own dimension.
-    autoencoder
-        ``pod``: leading orthogonal modes of the training data. ``linear``: linear maps that begin as these modes and
-        are trained on. ``network``: the modes plus networks that begin as zero.
-    reconstruction
-        Weight of the autoencoder's own relative error in the loss, where it is trained.
-    """
-
-    latent: int = 8
-    autoencoder: str = "pod"
-    reconstruction: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        autoencoder_named(self.autoencoder)
-        if self.latent < 1:
-            raise ConfigurationError(f"latent = {self.latent}: a dimension of at least 1 is expected.")
-        if not 0 <= self.reconstruction < float("inf"):
-            raise ConfigurationError(
-                f"reconstruction = {self.reconstruction}: a finite weight of at least 0 is needed."
-            )
+class LatentODEConfig(LatentSpaceConfig, TrajectoryConfig):
+    """As `TrajectoryConfig`, and the latent space as `LatentSpaceConfig` has it."""
 
 
-class LatentODE(TrajectoryLearner):
+class LatentODE(ODELearner):
     """State → latent state → dynamics of a perceptron in the latent space → state.
 
     The encoder sees the initial state alone. The autoencoder begins as the orthogonal projection onto the leading modes
@@ -93,10 +67,7 @@ class LatentODE(TrajectoryLearner):
 
         Its relative L2 error over the true frames of a sample, the initial one included, averaged over the samples.
         """
-        found = super().evaluate(dataset)
-        arrays = self.arrays(dataset)
-        frames = torch.cat([arrays["initial"][:, None], arrays["frames"]], 1).to(self.module.scale)
-        return {**found, "reconstruction_l2": float(relative_l2(self.module.reconstructed(frames), frames).nanmean())}
+        return {**super().evaluate(dataset), "reconstruction_l2": self.reconstruction_error(dataset)}
 
     @property
     def reconstruction(self) -> float:

@@ -13,24 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch, Problem
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.neural_ode import SolverError
-from sciml.learners.trajectories.config import TrajectoryConfig
+from sciml.learners.trajectories.config import DynamicsConfig
 from sciml.learners.trajectories.exported import ExportedDynamics, evaluations_by_rk45
 from sciml.learners.trajectories.followed import FollowedState, followed_state
-from sciml.learners.trajectories.objective import FollowedError
-from sciml.learners.trajectories.penalties import penalty_named
+from sciml.learners.trajectories.latent_states import LatentStates
+from sciml.learners.trajectories.objective import Objective
 from sciml.learners.trajectories.penalty_weight import PenaltyWeight
-from sciml.learners.trajectories.surrogate import Surrogate
 from sciml.learners.trajectories.time_scale import TimeScale
 
 if TYPE_CHECKING:
     from pde_benchmarks.datasets import Dataset
     from sciml.training import History, Trainer
 
-__all__ = ["TrajectoryLearner"]
+__all__ = ["TrajectoryLearner", "not_followed"]
 
 # The statistics and modes of so many states are those of all.
 _SNAPSHOTS = 2048
@@ -40,10 +40,10 @@ _ROWS = 256
 class TrajectoryLearner(Learner):
     """A state whose dynamics are a network, integrated by an adaptive solver that says how hard they are."""
 
-    config: TrajectoryConfig
-    module: Surrogate
+    config: DynamicsConfig
+    module: LatentStates
 
-    def __init__(self, problem: Problem, config: TrajectoryConfig) -> None:
+    def __init__(self, problem: Problem, config: DynamicsConfig) -> None:
         super().__init__(problem, config)
         followed = followed_state(problem)
         assert isinstance(followed, FollowedState)  # accepts() saw to it
@@ -58,7 +58,7 @@ class TrajectoryLearner(Learner):
         return followed if isinstance(followed, str) else None
 
     @abstractmethod
-    def build(self) -> Surrogate:
+    def build(self) -> LatentStates:
         """The untrained module."""
 
     @abstractmethod
@@ -99,12 +99,9 @@ class TrajectoryLearner(Learner):
             self.module, loss, arrays, lambda: self._validated(validation, weight), spent, prepare=prepare
         )
 
-    def objective(self) -> FollowedError:
+    @abstractmethod
+    def objective(self) -> Objective:
         """What is minimised."""
-        config = self.config
-        times = self.time_scale(self.followed.instants)
-        penalty = penalty_named(config.regularizer)
-        return FollowedError(times, self.module.scale, self.reconstruction, penalty, config.jitter)
 
     @torch.no_grad()
     def predict(self, inputs: Batch, batch_size: int = _ROWS) -> Prediction:
@@ -144,8 +141,7 @@ class TrajectoryLearner(Learner):
         """The learned right-hand side in scaled time, as a function of NumPy arrays, with its initial states."""
         self.module.eval()
         initial = self._initial(inputs).to(self.module.scale)
-        z0 = self.module.autoencoder.encode(self.module.standardised(initial))
-        return ExportedDynamics.of(self.module.dynamics, z0)
+        return ExportedDynamics.of(self.module.dynamics, self.module.encoded(initial))
 
     def evaluations_by_rk45(
         self, inputs: Batch, rtol: float | None = None, atol: float | None = None, count: int | None = None
@@ -169,6 +165,13 @@ class TrajectoryLearner(Learner):
         dtype = self.config.torch_dtype
         return {"initial": self._initial(dataset.inputs).to(dtype), "frames": frames.to(dtype)}
 
+    @torch.no_grad()
+    def reconstruction_error(self, dataset: Dataset) -> float:
+        """Relative L2 error of the autoencoder alone over the true frames of a sample, the initial one included."""
+        arrays = self.arrays(dataset)
+        frames = torch.cat([arrays["initial"][:, None], arrays["frames"]], 1).to(self.module.scale)
+        return float(relative_l2(self.module.reconstructed(frames), frames).nanmean())
+
     def _followed(self, inputs: Batch, times: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
         """States ``(samples, M, *shape)`` in the inputs' dtype and device, and evaluations ``(samples,)``."""
         given = self._initial(inputs)
@@ -180,7 +183,7 @@ class TrajectoryLearner(Learner):
             try:
                 found = self.module(rows, times.to(rows.device))
             except SolverError as error:
-                raise LearnerError(_not_followed(start, error)) from error
+                raise LearnerError(not_followed(start + error.sample, error)) from error
             states.append(found.states.to(given))
             evaluations.append(found.solution.stats.nfe.cpu())
         return torch.cat(states), torch.cat(evaluations)
@@ -222,9 +225,10 @@ def _spread(states: Tensor, most: int) -> Tensor:
     return states[torch.linspace(0, len(states) - 1, count, dtype=torch.float64).round().long()]
 
 
-def _not_followed(start: int, error: SolverError) -> str:
+def not_followed(sample: int, error: SolverError) -> str:
+    """Why a sample has no prediction, and what to change."""
     cause = error.status.name.lower().replace("_", " ")
     return (
-        f"sample {start + error.sample} cannot be followed beyond the scaled time {error.t:.3g} ({cause}): is it like "
+        f"sample {sample} cannot be followed beyond the scaled time {error.t:.3g} ({cause}): is it like "
         "the training data? If so, train with a penalty (regularizer=error), looser rtol and atol, or more max_steps."
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from sciml.learners.trajectories.autoencoders import Unreduced
 from sciml.learners.trajectories.config import TrajectoryConfig
 from sciml.learners.trajectories.dynamics import ConvolutionalDynamics, DenseDynamics
-from sciml.learners.trajectories.learner import TrajectoryLearner
+from sciml.learners.trajectories.ode_learner import ODELearner
 from sciml.learners.trajectories.surrogate import Surrogate
 
 __all__ = ["NeuralODE", "NeuralODEConfig"]
@@ -29,7 +29,7 @@ class NeuralODEConfig(TrajectoryConfig):
     width: int = 32
 
 
-class NeuralODE(TrajectoryLearner):
+class NeuralODE(ODELearner):
     """dz/dt = f(t, z) for the standardised state z (Chen et al., NeurIPS 2018, arXiv 1806.07366).
 
     f is a perceptron for plain numbers and a convolutional network for fields on a grid.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,7 +14,18 @@ from sciml.learners.neural_ode import EndTimeJitter, SeriesJitter, SolverError
 from sciml.learners.trajectories.penalties import Penalty
 from sciml.learners.trajectories.surrogate import RollOut
 
-__all__ = ["FollowedError"]
+__all__ = ["FollowedError", "Objective", "cannot_follow"]
+
+
+class Objective(Protocol):
+    """A loss whose penalty has a weight, and which knows the deviation of every channel."""
+
+    weight: float
+    scale: Tensor
+
+    def __call__(self, module: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Tensor:
+        """Loss of a batch."""
+        ...
 
 
 @dataclass
@@ -62,7 +73,7 @@ class FollowedError:
         try:
             found: RollOut = module(initial, self._moments(generator), every, **options)
         except SolverError as error:
-            raise TrainingError(_cannot_follow(error)) from error
+            raise TrainingError(cannot_follow(error.sample, error)) from error
         loss = self._error(found.states, frames)
         if every is not None and found.reconstruction is not None:
             loss = loss + self.reconstruction * self._error(found.reconstruction, every)
@@ -84,10 +95,11 @@ class FollowedError:
         return EndTimeJitter(self.jitter / 2, generator)(moments)[1:]
 
 
-def _cannot_follow(error: SolverError) -> str:
+def cannot_follow(sample: int, error: SolverError) -> str:
+    """Why a training cannot go on, and what to change."""
     cause = error.status.name.lower().replace("_", " ")
     return (
-        f"sample {error.sample} of a training batch cannot be followed beyond the scaled time {error.t:.3g} of 1 "
+        f"sample {sample} of a training batch cannot be followed beyond the scaled time {error.t:.3g} of 1 "
         f"({cause}): the dynamics have become too hard for the solver. Use a smaller learning_rate, a penalty "
         "(regularizer=error), looser rtol and atol, or more max_steps."
     )

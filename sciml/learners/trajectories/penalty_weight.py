@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sciml.learners.neural_ode import ConstantSchedule, ExponentialSchedule, NFEBudgetSchedule
-from sciml.learners.trajectories.surrogate import Surrogate
+from sciml.learners.trajectories.latent_states import LatentStates
 
 __all__ = ["PenaltyWeight"]
 
@@ -26,7 +26,7 @@ class PenaltyWeight:
     """
 
     schedule: ConstantSchedule | ExponentialSchedule | NFEBudgetSchedule
-    module: Surrogate
+    module: LatentStates
 
     def begin(self) -> None:
         """Forget what an earlier training left."""

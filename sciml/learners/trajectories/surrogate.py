@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sciml.learners.neural_ode import ODESolution, odesolve
 from sciml.learners.trajectories.autoencoders import Autoencoder
+from sciml.learners.trajectories.latent_states import LatentStates
 
 __all__ = ["RollOut", "Surrogate"]
 
@@ -32,8 +33,8 @@ class RollOut(NamedTuple):
     solution: ODESolution
 
 
-class Surrogate(nn.Module):
-    """Follows states ``(B, *shape)`` in time; everything learned is inside, statistics of the data included.
+class Surrogate(LatentStates):
+    """Follows states ``(B, *shape)`` in time along an ordinary differential equation of their latent states.
 
     Parameters
     ----------
@@ -47,12 +48,6 @@ class Surrogate(nn.Module):
         Arguments of `odesolve`.
     dtype
         Of everything learned.
-
-    Attributes
-    ----------
-    budget
-        Weight of the penalty and best error so far where the weight follows a budget of evaluations, ``(2,)``: stored
-        here so that a training can be resumed.
     """
 
     def __init__(
@@ -63,30 +58,9 @@ class Surrogate(nn.Module):
         solver: Mapping[str, Any],
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
-        self.autoencoder, self.dynamics, self.solver = autoencoder, dynamics, dict(solver)
-        per_channel = (shape[0], *[1] * (len(shape) - 1))
-        self.register_buffer("shift", torch.zeros(per_channel))
-        self.register_buffer("scale", torch.ones(per_channel))
-        self.to(dtype)
-        self.register_buffer("budget", torch.zeros(2, dtype=torch.float64))
-
-    @torch.no_grad()
-    def fit_statistics(self, states: Tensor, *, centred: bool) -> None:
-        """Take the standard deviation, and with ``centred`` the mean, of every channel of ``(count, *shape)``."""
-        axes = (0, *range(2, states.ndim))
-        spread = states.double().std(axes, correction=0).reshape(self.scale.shape)
-        self.scale.copy_(torch.where(spread > 0, spread, 1.0))
-        if centred:
-            self.shift.copy_(states.double().mean(axes).reshape(self.shift.shape))
-
-    def standardised(self, states: Tensor) -> Tensor:
-        """States in units of the training data's deviation."""
-        return (states - self.shift) / self.scale
-
-    def raw(self, standard: Tensor) -> Tensor:
-        """Inverse of `standardised`."""
-        return standard * self.scale + self.shift
+        super().__init__(shape, autoencoder, dynamics)
+        self.solver = dict(solver)
+        self.in_dtype(dtype)
 
     def forward(self, initial: Tensor, times: Tensor, frames: Tensor | None = None, **options: Any) -> RollOut:
         """Follow initial states to the scaled ``times`` ``(M,)``, increasing from above 0, float64.
@@ -107,18 +81,7 @@ class Surrogate(nn.Module):
         SolverError
             If a sample cannot be followed to its end.
         """
-        z0 = self.autoencoder.encode(self.standardised(initial))
         moments = torch.cat([times.new_zeros(1), times])
-        solution = odesolve(self.dynamics, z0, moments, **self.solver, **options)
-        followed = self.autoencoder.decode(solution.ys[1:].flatten(0, 1))
-        states = self.raw(followed).unflatten(0, (len(times), len(initial))).transpose(0, 1)
+        solution = odesolve(self.dynamics, self.encoded(initial), moments, **self.solver, **options)
+        states = self.decoded(solution.ys[1:].flatten(0, 1)).unflatten(0, (len(times), len(initial))).transpose(0, 1)
         return RollOut(states, self.reconstructed(frames) if frames is not None else None, solution)
-
-    def reconstructed(self, frames: Tensor) -> Tensor:
-        """What the autoencoder makes of states ``(B, K, *shape)``."""
-        flat = self.standardised(frames.flatten(0, 1))
-        return self.raw(self.autoencoder.decode(self.autoencoder.encode(flat))).unflatten(0, frames.shape[:2])
-
-    shift: Tensor
-    scale: Tensor
-    budget: Tensor
