@@ -78,6 +78,8 @@ Weight = Annotated[
 Strength = Annotated[
     str | None,
     typer.Option(
-        help="with --prior: how its strength is changed: exact, own, relaxed=T or rescaled=S", show_default="exact"
+        help="with --prior: how its strength is changed: exact, own, relaxed=T or rescaled=S; noise=S: the network of "
+        "the noise level S of an lpn-conditioned run",
+        show_default="exact",
     ),
 ]

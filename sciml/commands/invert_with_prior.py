@@ -45,6 +45,7 @@ def invert_with_prior(given: Mapping[str, Any]) -> None:
         Story,
         Wishes,
         assumption_rows,
+        at_chosen_noise,
         carry_out,
         columns,
         method_of,
@@ -58,10 +59,11 @@ def invert_with_prior(given: Mapping[str, Any]) -> None:
 
     watcher = Terminal()
     problem, settings = _problem(given)
-    details = parsed(given["method_settings"]), _weight(given["weight"]), given["strength"] or "exact"
-    prior = trained_prior(given["prior"])
+    asked = given["strength"] or "exact"
+    prior, strength = at_chosen_noise(trained_prior(given["prior"]), asked)
+    details = parsed(given["method_settings"]), _weight(given["weight"]), strength
     case = _case(problem, prior, given)
-    wishes = Wishes(given["method"] or usual_method(case.operator, details[-1]), *details)
+    wishes = Wishes(given["method"] or usual_method(case.operator, strength), *details)
     folder = given["output"] or prior.run / "inversions" / _name(problem, wishes.method, given)
     replaces = require_usable(folder, FIELDS)
     method = method_of(wishes.method, case.operator, wishes.settings)
@@ -77,7 +79,7 @@ def invert_with_prior(given: Mapping[str, Any]) -> None:
         "method": wishes.method,
         "method_settings": dict(wishes.settings),
         "weight": "auto" if wishes.weight is None else wishes.weight,
-        "strength": wishes.strength,
+        "strength": asked,
         "seed": given["seed"],
     }
     story = Story(plain, prior, case, answer, prior_paths(prior, start[0], given["seed"]), method.tolerance)

@@ -1,7 +1,7 @@
 """Reconstructions: data of imaging and of equations, inverted with a learned prior, judged and told in a report."""
 
 from sciml.reconstructions.case import ReconstructionCase, recorded_case, synthetic_case
-from sciml.reconstructions.choices import METHODS, method_of, strengthened, usual_method
+from sciml.reconstructions.choices import METHODS, at_chosen_noise, method_of, strengthened, usual_method
 from sciml.reconstructions.conduct import Answer, Wishes, carry_out
 from sciml.reconstructions.forward_problems import FORWARD_PROBLEMS, ForwardProblem
 from sciml.reconstructions.judge import assumption_rows, columns, rows, verdict
@@ -21,6 +21,7 @@ __all__ = [
     "TrainedPrior",
     "Wishes",
     "assumption_rows",
+    "at_chosen_noise",
     "carry_out",
     "columns",
     "method_of",

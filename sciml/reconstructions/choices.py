@@ -21,8 +21,9 @@ from sciml.plug_and_play import (
     RelaxedPrior,
     RescaledPrior,
 )
+from sciml.reconstructions.prior_of_run import TrainedPrior
 
-__all__ = ["METHODS", "method_of", "strengthened", "usual_method"]
+__all__ = ["METHODS", "at_chosen_noise", "method_of", "strengthened", "usual_method"]
 
 METHODS: dict[str, type[Method]] = {
     "proximal-gradient": AcceleratedProximalGradient,
@@ -66,6 +67,32 @@ def method_of(name: str, operator: ForwardOperator, settings: Mapping[str, Any] 
     return method
 
 
+def at_chosen_noise(prior: TrainedPrior, strength: str) -> tuple[TrainedPrior, str]:
+    """The prior at the noise level S of a strength ``noise=S``, whose multiples are exact; others stay as they are.
+
+    Returns
+    -------
+    tuple
+        The prior, and the strength that `strengthened` takes.
+
+    Raises
+    ------
+    ConfigurationError
+        If S is no number, or no level that the run was trained for.
+    """
+    name, _, text = strength.partition("=")
+    if name != "noise":
+        return prior, strength
+    try:
+        noise = float(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"strength {strength!r}: noise=S with a number S is expected, the noise level as a fraction of the range "
+            "of the fields, as noise=0.05."
+        ) from None
+    return prior.at(noise), "exact"
+
+
 def strengthened(network: ProximalNetwork, strength: str) -> Prior:
     """The prior of a network with one of the exact ways to change its strength.
 
@@ -76,7 +103,8 @@ def strengthened(network: ProximalNetwork, strength: str) -> Prior:
     strength
         ``exact``: every multiple of R, each proximal operator by one convex minimisation. ``own``: the network's own R
         and no multiple of it, so that steps and penalties are bound to the weight. ``relaxed=T``, T in (0, 1]: T times
-        a Moreau envelope of R. ``rescaled=S``: S² R(x/S), for fields or noise S times as large.
+        a Moreau envelope of R. ``rescaled=S``: S² R(x/S), for fields or noise S times as large. (``noise=S`` chooses
+        among the networks of a run: see `at_chosen_noise`.)
 
     Raises
     ------
@@ -102,5 +130,6 @@ def strengthened(network: ProximalNetwork, strength: str) -> Prior:
             if isinstance(error, ConfigurationError):
                 raise
     raise ConfigurationError(
-        f"strength {strength!r}: exact, own, relaxed=T with T in (0, 1], or rescaled=S with S > 0 is expected."
+        f"strength {strength!r}: exact, own, relaxed=T with T in (0, 1], rescaled=S with S > 0, or of a run that was "
+        "trained for several noise levels noise=S is expected."
     )

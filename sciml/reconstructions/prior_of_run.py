@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pde_benchmarks.problem import Grid
 from pde_benchmarks.registry import configure
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.experiments import Experiment, Silent, with_data
+from sciml.learners.proximal import ConditionedNetwork
 from sciml.plug_and_play import ProximalNetwork
 from sciml.runs import Run
 
@@ -37,11 +39,15 @@ class TrainedPrior:
         The denoising problem.
     run
         Where it was trained.
+    conditioned
+        The networks of all noise levels, in float64, for fields in units of their range; None where the run has one
+        level.
     """
 
     network: ProximalNetwork
     problem: DenoisingProblem
     run: Path
+    conditioned: ConditionedNetwork | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,8 +58,40 @@ class TrainedPrior:
 
     @property
     def map_weight(self) -> float:
-        """1/σ² for the noise level σ of training: R is about −σ² log p."""
+        """1/σ² for the noise level σ of the network: R is about −σ² log p."""
         return 1 / self.problem.noise_level**2
+
+    def at(self, noise: float) -> TrainedPrior:
+        """The prior at another noise level, where the run was trained for several.
+
+        Parameters
+        ----------
+        noise
+            Standard deviation as a fraction of the range of the fields.
+
+        Raises
+        ------
+        ConfigurationError
+            If the run was trained for one level alone, or not for this one.
+        """
+        if self.conditioned is None:
+            raise ConfigurationError(
+                f"{self.run}: trained for the noise level {self.problem.noise:g} alone, so that noise={noise:g} cannot "
+                "be chosen: train a prior of several levels by `sciml run denoising --learner lpn-conditioned`, or use "
+                "rescaled=S."
+            )
+        levels = self.conditioned.levels
+        if not levels.lowest <= noise <= levels.highest:
+            raise ConfigurationError(
+                f"noise={noise:g}: {self.run} was trained for noise levels from {levels.lowest:g} to "
+                f"{levels.highest:g}, fractions of the range of the fields: choose one of them."
+            )
+        problem: Any = self.problem
+        return dataclasses.replace(
+            self,
+            network=_in_unit(self.conditioned.at(noise), self.problem.peak),
+            problem=dataclasses.replace(problem, noise=noise),
+        )
 
     def truths(self, count: int, seed: int) -> Tensor:
         """Fields ``(count, channels, *grid)`` that were not trained on, float64.
@@ -95,9 +133,20 @@ def trained_prior(directory: Path) -> TrainedPrior:
         )
     if not isinstance(learner.problem, DenoisingProblem):
         raise LearnerError(f"{directory}: trained on {learner.problem.name}: a prior is learned from denoising.")
-    double: Any = copy.deepcopy(network).cpu().to(torch.float64).eval().requires_grad_(False)
-    peak = learner.problem.peak
-    return TrainedPrior(double if peak == 1 else InUnit(double, peak), learner.problem, Path(directory))
+    network = _in_unit(_double(network), learner.problem.peak)
+    conditioned = getattr(learner, "conditioned", None)
+    if conditioned is None:
+        return TrainedPrior(network, learner.problem, Path(directory))
+    prior = TrainedPrior(network, learner.problem, Path(directory), _double(conditioned))
+    return prior.at(learner.problem.noise)
+
+
+def _double(network: nn.Module) -> Any:
+    return copy.deepcopy(network).cpu().to(torch.float64).eval().requires_grad_(False)
+
+
+def _in_unit(network: ProximalNetwork, peak: float) -> ProximalNetwork:
+    return network if peak == 1 else InUnit(network, peak)
 
 
 @dataclass(frozen=True)

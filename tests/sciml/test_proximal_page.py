@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sciml.cli import app, main
 from sciml.learner import learner_types
-from sciml.learners.proximal.learner import LPN
+from sciml.learners.proximal import LPN, ConditionedLPN
 from sciml.reconstructions import FORWARD_PROBLEMS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "proximal.md"
@@ -24,15 +24,18 @@ def text():
 def test_the_page_s_code_runs(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(learner_types(), "lpn", LPN)
     small = "--samples 64 --test-samples 8 --steps 40 --baselines none --problem-set resolution=16"
-    assert main(f"run denoising --learner lpn --problem-set law=signals {small}".split()) == 0
+    for kind in (LPN, ConditionedLPN):
+        monkeypatch.setitem(learner_types(), kind.name, kind)
+        assert main(f"run denoising --learner {kind.name} --problem-set law=signals {small}".split()) == 0
     scope: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), scope)
     found = scope["found"]
     assert found.within_theorem
     assert bool(found.monotone().all())
+    assert scope["milder"].within_theorem
+    assert bool(scope["milder"].monotone().all())
     assert scope["other"].x.shape == scope["truth"].shape
     assert scope["path"].value[0] == 0
 

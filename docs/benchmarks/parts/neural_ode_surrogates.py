@@ -66,7 +66,7 @@ def _contenders(one: Surrogate, small: bool) -> dict[str, Contender]:
     found = {VANILLA: Contender("latent-ode", common)}
     for name, weights in PENALTIES.items():
         for weight in weights:
-            settings = {**common, "regularizer": name, "weight": (weight, weight)}
+            settings = {**common, "regularizer": name, "weight": [weight, weight]}
             found[f"{name} {weight:g}"] = Contender("latent-ode", settings)
     return dict(list(found.items())[:2]) if small else found
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sciml.learners.proximal.convex_network import ConvexNetwork
+from sciml.learners.proximal.constrained import ConstrainedNetwork
 
 __all__ = ["AveragedNetwork"]
 
@@ -25,7 +25,7 @@ class AveragedNetwork(nn.Module):
         Of the average, reached gradually: after few steps younger weights count more.
     """
 
-    def __init__(self, network: ConvexNetwork, decay: float) -> None:
+    def __init__(self, network: ConstrainedNetwork, decay: float) -> None:
         super().__init__()
         self.network, self.decay = network, decay
         self.steps: Tensor
@@ -34,13 +34,13 @@ class AveragedNetwork(nn.Module):
             self.register_buffer(_buffer(name), value.detach().clone())
         self.register_load_state_dict_pre_hook(_admit)
 
-    def forward(self, v: Tensor) -> Tensor:
-        """F(v)."""
+    def forward(self, *given: Tensor) -> Tensor:
+        """F(v), or whatever the network is called with."""
         if self.training:
-            answer: Tensor = self.network(v)
+            answer: Tensor = self.network(*given)
             return answer
         weights = {name: getattr(self, _buffer(name)) for name, _ in self.network.named_parameters()}
-        averaged: Tensor = torch.func.functional_call(self.network, weights, (v,))
+        averaged: Tensor = torch.func.functional_call(self.network, weights, given)
         return averaged
 
     @torch.no_grad()

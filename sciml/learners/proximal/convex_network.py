@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import ConfigurationError, LearnerError
+from sciml.learners.proximal.constrained import ConstrainedNetwork
 from sciml.learners.proximal.linear_maps import Convolution, LinearMap, Matrix
 
 __all__ = ["ConvexNetwork", "FieldConvexNetwork", "VectorConvexNetwork"]
@@ -20,7 +19,7 @@ __all__ = ["ConvexNetwork", "FieldConvexNetwork", "VectorConvexNetwork"]
 SOFTPLUS_THRESHOLD = 40.0  # e^40 is far from overflow in float32, and beyond it softplus is the identity in float64
 
 
-class ConvexNetwork(nn.Module):
+class ConvexNetwork(ConstrainedNetwork):
     """f = ∇ψ of the convex potential
 
         z₀ = W₀x + b₀,   z_k = W_k s(z_{k−1}) + R_k x + b_k,   ψ(x) = Σ_k Σ ⟨a_k, s(z_k)⟩ + ⟨r, x⟩ + α‖x‖²
@@ -69,12 +68,12 @@ class ConvexNetwork(nn.Module):
         self.mixing = nn.ModuleList(mixing)
         self.skips = nn.ModuleList(skips)
         widths = [len(layer.weight) for layer in (first, *mixing)]
+        # Of all samples alike here; ``(batch, width)`` may stand in for them.
         self.biases = nn.ParameterList(torch.zeros(width) for width in widths)
         self.readouts = nn.ParameterList(torch.full((width,), 1.0 / width) for width in widths)
         self.shift = nn.Parameter(torch.zeros(channels))
         for layer in mixing:
             nn.init.uniform_(layer.weight, 0.0, 2.0 / layer.taps)
-        self.register_load_state_dict_post_hook(_project_loaded)
 
     @property
     def strong_convexity(self) -> float:
@@ -93,12 +92,6 @@ class ConvexNetwork(nn.Module):
         """ψ(v) ``(batch,)`` and f(v), for little more than f(v)."""
         hidden = self._hidden(v)
         return self._potential(v, hidden), self._gradient(v, hidden)
-
-    @torch.no_grad()
-    def project_(self) -> None:
-        """Set negative weights to zero where convexity forbids them; call it after each step of the optimiser."""
-        for weight in self._constrained():
-            weight.clamp_(min=0)
 
     def _hidden(self, v: Tensor) -> list[Tensor]:
         """Pre-activations z₀ … z_K."""
@@ -137,16 +130,11 @@ class ConvexNetwork(nn.Module):
         return torch.sigmoid(self.beta * z)
 
     def _along(self, values: Tensor, like: Tensor) -> Tensor:
-        """One value a channel, ready to be combined with fields like ``like``."""
-        return values.view(1, -1, *(1,) * (like.ndim - 2))
+        """One value a channel, of all samples or of each, ready to be combined with fields like ``like``."""
+        return values.reshape(-1, values.shape[-1], *(1,) * (like.ndim - 2))
 
-    @property
-    def constrained_names(self) -> list[str]:
-        """Names of the parameters that must not be negative."""
-        owned = {id(weight) for weight in self._constrained()}
-        return [name for name, weight in self.named_parameters() if id(weight) in owned]
-
-    def _constrained(self) -> list[Tensor]:
+    def constrained(self) -> list[Tensor]:
+        """What multiplies activations: W_k, k ≥ 1, and a_k."""
         return [*(layer.weight for layer in self.mixing), *self.readouts]
 
     def _check(self, v: Tensor) -> None:
@@ -222,16 +210,3 @@ class VectorConvexNetwork(ConvexNetwork):
         mixing = [Matrix(width, width) for _ in range(depth)]
         skips = [Matrix(entries, width) for _ in range(depth)]
         super().__init__(entries, Matrix(entries, width), mixing, skips, beta, alpha)
-
-
-def _project_loaded(network: nn.Module, _: Any) -> None:
-    """Weights from elsewhere may be negative: they would make the potential non-convex."""
-    assert isinstance(network, ConvexNetwork)
-    negative = sum(int((weight < 0).sum()) for weight in network._constrained())
-    if negative:
-        warnings.warn(
-            f"{negative} loaded weights are negative where convexity needs non-negative ones: set to zero. The network "
-            "is convex now, but not the one that was saved.",
-            stacklevel=2,
-        )
-        network.project_()

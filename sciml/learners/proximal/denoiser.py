@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Generator, Tensor, nn
 from pde_benchmarks.imaging.denoising import DenoisingProblem
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch, Grid, Problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import LearnerError
 from sciml.learner import Learner, Prediction
 
@@ -29,6 +31,7 @@ class DenoisingLearner(Learner):
     """
 
     denoises: ClassVar[bool] = True
+    capabilities: ClassVar[Capabilities] = Capabilities(resolution_change=Offer(), processes=Offer())
     problem: DenoisingProblem
 
     def __init__(self, problem: Problem, config: Any) -> None:
@@ -102,16 +105,21 @@ class DenoisingLearner(Learner):
         LearnerError
             If the fields have other channels or axes, or are not finite.
         """
-        given = self._checked(inputs["noisy"])
+        return self.predicted(self.checked(inputs["noisy"]), batch_size, lambda v, _: self.denoised(v))
+
+    def predicted(self, given: Tensor, batch_size: int, answer: Callable[[Tensor, slice], Tensor]) -> Prediction:
+        """What ``answer`` makes of rows of fields in units of their range, put together and in their own unit."""
         self.module.eval()
         parameter = next(self.module.parameters())
         parts = [given[:0]]
-        for rows in given.split(batch_size):
-            v = self._in_units(rows).to(parameter)
-            parts.append((self.problem.peak * self.denoised(v)).to(given))
+        for first in range(0, len(given), batch_size):
+            rows = slice(first, first + batch_size)
+            v = self._in_units(given[rows]).to(parameter)
+            parts.append((self.problem.peak * answer(v, rows)).to(given))
         return Prediction(Batch({self.problem.clean.name: torch.cat(parts)}))
 
-    def _checked(self, given: Tensor) -> Tensor:
+    def checked(self, given: Tensor) -> Tensor:
+        """Noisy fields, if they are such as the network was built for; else raise `LearnerError`."""
         if given.ndim != 2 + self.dim or given.shape[1] != self.channels or not given.is_floating_point():
             raise LearnerError(
                 f"noisy fields of shape {tuple(given.shape)}, {given.dtype}: this {self.name} was built for "

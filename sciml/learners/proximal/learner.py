@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pde_benchmarks.problem import Problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import ConfigurationError
 from sciml.learners.proximal.averaged import AveragedNetwork
 from sciml.learners.proximal.convex_network import ConvexNetwork, FieldConvexNetwork
@@ -19,7 +20,7 @@ from sciml.plug_and_play import LearnedPrior, Prior, RescaledPrior
 
 __all__ = ["LPN", "LPNConfig"]
 
-_CALIBRATION_FIELDS = 32
+CALIBRATION_FIELDS = 32
 _SMALLEST_SCALE = 1e-4
 
 
@@ -83,6 +84,7 @@ class LPN(DenoisingLearner):
     """
 
     name: ClassVar[str] = "lpn"
+    capabilities: ClassVar[Capabilities] = replace(DenoisingLearner.capabilities, inverse=Offer())
     config_type: ClassVar[type] = LPNConfig
     training_defaults: ClassVar[dict[str, Any]] = {
         "learning_rate": 2e-2, "batch_size": 16, "weight_decay": 0.0, "warmup": 0.05, "final_fraction": 0.02,
@@ -97,18 +99,23 @@ class LPN(DenoisingLearner):
     @property
     def network(self) -> ConvexNetwork:
         """F = ∇ψ, of fields in units of their range."""
-        return self.module.network
+        network = self.module.network
+        assert isinstance(network, ConvexNetwork)
+        return network
 
     def build(self) -> nn.Module:
+        return AveragedNetwork(self.convex_network(), self.config.average)
+
+    def convex_network(self) -> ConvexNetwork:
+        """As configured, untrained."""
         c = self.config
-        network = FieldConvexNetwork(
+        return FieldConvexNetwork(
             self.dim, self.channels, c.widths, c.strides, c.kernel, c.filters, beta=c.beta, alpha=c.alpha
         )
-        return AveragedNetwork(network, c.average)
 
     def begin(self, clean: Tensor, seed: int) -> None:
         """Scale the potential so that the untrained network keeps the size of fields."""
-        x = clean[:_CALIBRATION_FIELDS].to(torch.float32)
+        x = clean[:CALIBRATION_FIELDS].to(torch.float32)
         calibrate(self.network, self.noisy(x, torch.Generator().manual_seed(seed)), x)
 
     def prepare(self, progress: float) -> None:
@@ -129,20 +136,30 @@ class LPN(DenoisingLearner):
 
     def prior(self) -> Prior:
         """What plug-and-play iterations take, for fields in the problem's unit; of the network's dtype."""
-        prior = LearnedPrior(self.network)
-        return prior if self.problem.peak == 1 else RescaledPrior(prior, self.problem.peak)
+        return self.prior_of(self.network)
 
     def prior_value(self, x: Tensor, *, throw: bool = True) -> PriorValue:
         """R(x) of fields ``(B, channels, *grid)`` in the problem's unit, up to a constant."""
+        return self.prior_value_of(self.network, x, throw)
+
+    def prior_of(self, network: ConvexNetwork) -> Prior:
+        """The prior of a network of fields in units of their range, for fields in the problem's unit."""
+        prior = LearnedPrior(network)
+        return prior if self.problem.peak == 1 else RescaledPrior(prior, self.problem.peak)
+
+    def prior_value_of(self, network: ConvexNetwork, x: Tensor, throw: bool) -> PriorValue:
+        """The value of that prior at fields in the problem's unit."""
         peak = self.problem.peak
-        found = prior_value(self.network, x / peak, throw=throw)
+        found = prior_value(network, x / peak, throw=throw)
         return PriorValue(peak**2 * found.value, found.residual, found.status)
 
 
 @torch.no_grad()
-def calibrate(network: ConvexNetwork, noisy: Tensor, clean: Tensor) -> None:
-    """Multiply the last weights by the number that brings f(noisy) closest to the clean fields."""
+def calibrate(network: ConvexNetwork, noisy: Tensor, clean: Tensor) -> Tensor:
+    """Multiply the last weights by the number that brings f(noisy) closest to the clean fields, and return it."""
     found = network(noisy.to(next(network.parameters()).device)).flatten()
     scale = (found @ clean.to(found).flatten()) / (found @ found).clamp(min=torch.finfo(found.dtype).tiny)
+    scale = scale.clamp(min=_SMALLEST_SCALE)
     for weight in network.readouts:
-        weight.mul_(scale.clamp(min=_SMALLEST_SCALE))
+        weight.mul_(scale)
+    return scale
