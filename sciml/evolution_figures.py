@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sciml.errors import ConfigurationError
 from sciml.figures import _figure, _finish, _finite, _some, _styled
+from sciml.trajectory_figures import logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,18 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["frame_errors", "spectra"]
 
 
-def frame_errors(errors: Mapping[str, ArrayLike]) -> Figure:
+def frame_errors(errors: Mapping[str, ArrayLike], instants: ArrayLike | None = None) -> Figure:
     """Draw the relative L² error of every frame of a roll-out, logarithmic, one curve a learner.
 
     Parameters
     ----------
     errors
         Learner to the errors of frames 1, 2, …
+    instants
+        Times of the frames, where they have any; drawn logarithmically where they are very uneven.
 
     Raises
     ------
     ConfigurationError
-        No errors, or values that are not finite.
+        No errors, values that are not finite, or another number of instants.
 
     Examples
     --------
@@ -38,11 +42,17 @@ def frame_errors(errors: Mapping[str, ArrayLike]) -> Figure:
 
     figure = _figure(6.0, 4.2)
     axes = figure.add_subplot()
+    times = None if instants is None else _finite("instants", instants, (1,))
     for name, style in _styled(_some("errors", errors)):
         values = _finite(name, errors[name], (1,))
-        axes.plot(np.arange(1, len(values) + 1), values, **style)
-    axes.set(yscale="log", xlabel="frame", ylabel="relative L² error, mean over samples")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if times is not None and len(times) != len(values):
+            raise ConfigurationError(f"{name}: {len(values)} errors for {len(times)} instants: one each is expected.")
+        axes.plot(np.arange(1, len(values) + 1) if times is None else times, values, **style)
+    axes.set(yscale="log", ylabel="relative L² error, mean over samples", xlabel="frame")
+    if times is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        axes.set(xlabel="time t", xscale="log" if logarithmic(times) else "linear")
     _finish(axes)
     return figure
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -38,6 +39,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 MOST_BINS = 60
+TITLE = 9.5  # letters of a title to an inch
 BOTTOM = 0.05  # inches below the lowest label
 SIGNED = 0.05  # a field has both signs if the smaller extreme is more than this part of the larger
 _RELATIVE_ERROR = "relative L² error (1)"
@@ -91,7 +93,7 @@ def field_comparison(
     rows = ceil(len(fields) / columns)
     figure = _figure(3.3 * columns, 2.6 * rows + 0.4)
     figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
-    figure.suptitle(title, fontweight="bold")
+    figure.suptitle(fill(title, int(TITLE * 3.3 * columns), break_on_hyphens=False), fontweight="bold")
     for index, (name, field) in enumerate(fields.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.set_title(name)

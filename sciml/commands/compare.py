@@ -6,11 +6,14 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sciml.commands import run_options as option
+
+if TYPE_CHECKING:
+    from sciml.experiments import Entrant
 
 __all__ = ["compare"]
 
@@ -20,7 +23,18 @@ BUDGET = "120s"
 def compare(
     problem: option.Problem = None,
     *,
-    learners: Annotated[str, typer.Option(help="learners, comma-separated")],
+    learners: Annotated[
+        str, typer.Option(help="learners, comma-separated; with settings as in latent-ode:latent=4:depth=3")
+    ],
+    regularizers: Annotated[
+        str | None,
+        typer.Option(
+            "--regularizers",
+            "--regularizer",
+            help="regularizers, comma-separated, e.g. none,error,stiffness: every learner is trained with each, and "
+            "the report draws its error against its evaluations",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="how many seeds: 0, 1, …")] = 3,
     budget_seconds: Annotated[
         str | None,
@@ -55,25 +69,28 @@ def compare(
     # First of all, while the parameters are all that there is: they bear the names of the experiment's settings.
     given = option.stated(locals())
     from sciml.commands.compare_on_meshes import compare_on_meshes
+    from sciml.commands.entrants import entrants_of
     from sciml.commands.run_on_meshes import concerns_meshes
     from sciml.commands.values import names
 
     compared = list(dict.fromkeys(names(learners) or ()))  # one that is named twice is one row
     if any(concerns_meshes({**given, "learner": name}) for name in compared or [""]):
+        if regularizers is not None:
+            entrants_of(compared, regularizers)  # says which learners have any
         compare_on_meshes(given, compared, seeds, output, overwrite)
     else:
-        _compare_on_grids(given, compared, seeds, output, overwrite)
+        _compare_on_grids(given, entrants_of(compared, regularizers), seeds, output, overwrite)
 
 
 def _compare_on_grids(
-    given: Mapping[str, Any], learners: Sequence[str], seeds: int, output: Path | None, overwrite: bool
+    given: Mapping[str, Any], learners: Sequence[Entrant], seeds: int, output: Path | None, overwrite: bool
 ) -> None:
     from sciml.commands.console import Terminal, show, table
     from sciml.commands.run_on_meshes import ONLY_MESHES
     from sciml.commands.values import seconds
     from sciml.errors import ConfigurationError
-    from sciml.experiments import Comparison, Experiment, table_columns
-    from sciml.experiments.comparison import comparison_rows
+    from sciml.experiments import Comparison, Experiment
+    from sciml.experiments.comparison import comparison_columns, comparison_rows
     from sciml.report import counted
 
     problem = given.get("problem")
@@ -85,6 +102,6 @@ def _compare_on_grids(
     comparison = Comparison(base, tuple(learners), tuple(range(seeds)), directory, overwrite)
     result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
     title = f"{problem}, {counted(seeds, 'seed')}, mean ± standard deviation"
-    table(title, table_columns(result["tests"]), comparison_rows(result, brief=True))
+    table(title, comparison_columns(result), comparison_rows(result, brief=True))
     show(f"report: {directory / 'report.html'}")
     show(f"numbers: {directory / 'comparison.json'}")

@@ -15,16 +15,10 @@ def with_experts(learner: str, settings: dict[str, Any], experts: str) -> dict[s
     ConfigurationError
         The learner has no experts, or its settings name them already.
     """
-    import dataclasses
-
+    from sciml.commands.learner_setting import learners_with
     from sciml.errors import ConfigurationError
-    from sciml.learner import learner_types
 
-    having = [
-        name
-        for name, kind in sorted(learner_types().items())
-        if any(field.name == "experts" for field in dataclasses.fields(kind.config_type))
-    ]
+    having = learners_with("experts")
     if learner not in having:
         raise ConfigurationError(f"--experts {experts}: {learner} has no experts; learners with: {', '.join(having)}.")
     if "experts" in settings:

@@ -18,6 +18,7 @@ def run(
     baselines: option.Baselines = None,
     learner_settings: option.LearnerSettings = None,
     experts: option.Experts = None,
+    regularizer: option.Regularizer = None,
     problem_settings: option.ProblemSettings = None,
     training: option.TrainingSettings = None,
     threads: option.Threads = None,
@@ -49,11 +50,14 @@ def run(
     # First of all, while the parameters are all that there is: they bear the names of the experiment's settings.
     given = option.stated(locals())
     from sciml.commands.experiment_file import read_experiment
+    from sciml.commands.learner_setting import with_regularizer
     from sciml.commands.run_on_grids import run_on_grids
     from sciml.commands.run_on_meshes import concerns_meshes, run_on_meshes
 
     values = read_experiment(config)
     if concerns_meshes(values | given):
+        if regularizer is not None:
+            with_regularizer(str((values | given).get("learner", "mmgp")), {}, regularizer, {})  # none there has one
         run_on_meshes(values | given, output, overwrite)
     else:
-        run_on_grids(values, given, experts, output, overwrite)
+        run_on_grids(values, given, output, overwrite, experts=experts, regularizer=regularizer)

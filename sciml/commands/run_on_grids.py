@@ -16,7 +16,13 @@ __all__ = ["run_on_grids"]
 
 
 def run_on_grids(
-    from_file: Mapping[str, Any], given: Mapping[str, Any], experts: str | None, output: Path | None, overwrite: bool
+    from_file: Mapping[str, Any],
+    given: Mapping[str, Any],
+    output: Path | None,
+    overwrite: bool,
+    *,
+    experts: str | None = None,
+    regularizer: str | None = None,
 ) -> None:
     """Train a learner and its baselines on grids, measure them, and write a report.
 
@@ -35,7 +41,7 @@ def run_on_grids(
     watcher = Terminal() if first_process() else Silent()
     if "budget_seconds" in given and "steps" in given:
         watcher.say("--steps decides; --budget is not used.")
-    experiment, remark = _experiment(from_file, given, experts)
+    experiment, remark = _experiment(from_file, given, experts, regularizer)
     subject = experiment.problem or Path(str(experiment.data)).stem
     directory = output or Path("runs") / f"{subject}-{experiment.learner}-seed{experiment.seed}"
     # Whatever cannot work is said before anything is generated or written.
@@ -103,10 +109,13 @@ def _show_outcome(outcome: Outcome, found: ExperimentData) -> None:
     show(f"report: {outcome.report}")
 
 
-def _experiment(from_file: Mapping[str, Any], given: Mapping[str, Any], experts: str | None) -> tuple[Experiment, str]:
+def _experiment(
+    from_file: Mapping[str, Any], given: Mapping[str, Any], experts: str | None, regularizer: str | None
+) -> tuple[Experiment, str]:
     """The experiment that file and options describe, and a remark on what was chosen for the user."""
     from pde_benchmarks.registry import configure, find
     from sciml.commands.experts import with_experts
+    from sciml.commands.learner_setting import with_regularizer
     from sciml.experiments import Experiment, build_problem, default_baselines, default_learner
     from sciml.learner import learner_types
 
@@ -132,6 +141,9 @@ def _experiment(from_file: Mapping[str, Any], given: Mapping[str, Any], experts:
         find(learner_types(), name, "learner")
     if experts is not None:
         values["learner_settings"] = with_experts(values["learner"], values.get("learner_settings", {}), experts)
+    if regularizer is not None:
+        stated, settings = given.get("learner_settings", {}), values.get("learner_settings", {})
+        values["learner_settings"] = with_regularizer(values["learner"], settings, regularizer, stated)
     experiment = configure(Experiment, values)
     return experiment, remark
 

@@ -42,6 +42,13 @@ Experts = Annotated[
     str | None,
     typer.Option(help="experts that share a hard constraint: a number, or boxes along each axis such as '1 4'"),
 ]
+Regularizer = Annotated[
+    str | None,
+    typer.Option(
+        help="what makes dynamics easy to integrate, e.g. error, stiffness or none: setting of learners that follow a "
+        "state in time"
+    ),
+]
 ProblemSettings = Annotated[
     list[str] | None,
     typer.Option("--problem-set", help="key=value of the problem, or of reading images (patch, noise); repeatable"),
@@ -111,7 +118,16 @@ Overwrite = Annotated[bool, typer.Option(help="replace what an earlier run left 
 _SETTINGS = ("problem_settings", "learner_settings", "training", "mirror", "plaid")
 _NAMES = ("baselines", "inputs", "outputs", "landmarks")
 _PATHS = ("data", "scalars")
-_NOT_OF_THE_EXPERIMENT = ("experts", "output", "config", "overwrite", "learners", "seeds")
+_NOT_OF_THE_EXPERIMENT = (
+    "experts",
+    "regularizer",
+    "regularizers",
+    "output",
+    "config",
+    "overwrite",
+    "learners",
+    "seeds",
+)
 
 
 def stated(options: Mapping[str, Any]) -> dict[str, Any]:

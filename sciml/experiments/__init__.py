@@ -3,6 +3,7 @@
 from sciml.experiments.comparison import Comparison
 from sciml.experiments.conduct import Outcome, accompany, conduct, present, reopen
 from sciml.experiments.data import ExperimentData, Silent, Watcher, fields_of, read_tests, with_data
+from sciml.experiments.entrant import Entrant
 from sciml.experiments.experiment import (
     Experiment,
     beside,
@@ -17,6 +18,7 @@ from sciml.experiments.story import Story, table_columns, table_rows
 
 __all__ = [
     "Comparison",
+    "Entrant",
     "Experiment",
     "ExperimentData",
     "Outcome",

@@ -14,8 +14,10 @@ from pde_benchmarks.datasets import Dataset
 from pde_benchmarks.registry import configure
 from sciml.classical import ClassicalRow, best_in_time, left_out, verdict
 from sciml.errors import ConfigurationError
+from sciml.experiments.bargain import bargain, counters, evaluations_figure
 from sciml.experiments.conduct import plain_rows, reference_rows, remark_on_rows
 from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
+from sciml.experiments.entrant import Entrant
 from sciml.experiments.experiment import Experiment, build_problem, untrained
 from sciml.experiments.measure import measure, train
 from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds, with_spread
@@ -26,7 +28,7 @@ from sciml.report import Cell, Section, Table, counted, render_report
 from sciml.runs import Run, hardware, versions
 from sciml.training import History
 
-__all__ = ["Comparison", "comparison_rows"]
+__all__ = ["Comparison", "comparison_columns", "comparison_rows"]
 
 SCHEMA = 1
 _L2, _H1 = f"test.{TEST}.relative_l2", f"test.{TEST}.relative_h1"
@@ -41,7 +43,8 @@ class Comparison:
     base
         The experiment that all have in common; its learner and seed are replaced.
     learners, seeds
-        Every learner is trained with every seed, on the same data.
+        Every learner is trained with every seed, on the same data; an `Entrant` with its own settings, a name in its
+        default configuration.
     directory
         Holds one run ``LEARNER-seedS`` each, ``comparison.json``, ``figures/`` and ``report.html``.
     overwrite
@@ -56,7 +59,7 @@ class Comparison:
     """
 
     base: Experiment
-    learners: tuple[str, ...]
+    learners: tuple[str | Entrant, ...]
     seeds: tuple[int, ...]
     directory: Path
     overwrite: bool = False
@@ -65,8 +68,14 @@ class Comparison:
         if not self.learners or not self.seeds:
             raise ConfigurationError("nothing to compare: name at least one learner and one seed.")
         problem = build_problem(str(self.base.problem), self.base.problem_settings)
-        for name in self.learners:
-            untrained(replace(self.base, learner=name), problem)
+        for entrant in self.entrants.values():
+            untrained(replace(self.base, learner=entrant.learner, learner_settings=dict(entrant.settings)), problem)
+
+    @property
+    def entrants(self) -> dict[str, Entrant]:
+        """The learners by the names that they have in tables and figures."""
+        all_of_them = (Entrant(one) if isinstance(one, str) else one for one in self.learners)
+        return {entrant.label: entrant for entrant in all_of_them}
 
     def carry_out(self, watcher: Watcher, command: str = "") -> dict[str, Any]:
         """Train and measure what is not measured yet; write and return the content of ``comparison.json``.
@@ -76,15 +85,15 @@ class Comparison:
         RunError
             If the directory holds a run, or a finished comparison that this one would replace without `overwrite`.
         """
-        check_directory(self.directory, self._common(), self.learners, self.seeds, self.overwrite)
+        check_directory(self.directory, self._common(), list(self.entrants), self.seeds, self.overwrite)
         if self.base.threads is not None:
             torch.set_num_threads(self.base.threads)
         data = with_data(self.base, watcher)
-        measured: dict[str, list[dict[str, Any]]] = {name: [] for name in self.learners}
+        measured: dict[str, list[dict[str, Any]]] = {name: [] for name in self.entrants}
         histories: dict[str, History] = {}
         for seed in self.seeds:
-            for name in self.learners:
-                run, metrics = self._one(name, seed, data, watcher)
+            for name, entrant in self.entrants.items():
+                run, metrics = self._one(entrant, seed, data, watcher)
                 measured[name].append(metrics)
                 histories[f"{name}/{seed}"] = run.history()
         slowest = max(fmean(m["predict_ms_per_sample"] for m in runs) for runs in measured.values())
@@ -107,13 +116,14 @@ class Comparison:
         """The settings that all learners and seeds share, as ``comparison.json`` holds them."""
         return {**self.base.plain(), "learner": None, "seed": None}
 
-    def _one(self, name: str, seed: int, data: ExperimentData, watcher: Watcher) -> tuple[Run, dict[str, Any]]:
+    def _one(self, entrant: Entrant, seed: int, data: ExperimentData, watcher: Watcher) -> tuple[Run, dict[str, Any]]:
         """Train and measure one learner with one seed, or read what an earlier call measured."""
-        experiment: Experiment = configure(Experiment, {**self.base.plain(), "learner": name, "seed": seed})
-        directory = self.directory / f"{name}-seed{seed}"
+        own = {"learner": entrant.learner, "learner_settings": dict(entrant.settings), "seed": seed}
+        experiment: Experiment = configure(Experiment, {**self.base.plain(), **own})
+        directory = self.directory / f"{entrant.folder}-seed{seed}"
         run = Run.create(directory, experiment.plain(), overwrite=self.overwrite)
         if not (directory / "metrics.json").is_file():
-            watcher.say(f"{name}, seed {seed}")
+            watcher.say(f"{entrant.label}, seed {seed}")
             learner = train(run, experiment, data, watcher)
             run.write_metrics(measure(run, learner, data.tests))
         return run, run.metrics()
@@ -132,22 +142,28 @@ class Comparison:
         figures["parameters"] = error_against(
             points, "parameters", {f"{reference.name} (no learning)": reference.metrics["relative_l2"]}
         )
+        if counters(result):
+            figures["evaluations"] = evaluations_figure(result)
         (self.directory / "figures").mkdir(exist_ok=True)
         for name, figure in figures.items():
             write_figure(self.directory / "figures" / f"{name}.png", figure)
-        title = f"{self.base.problem}: {', '.join(self.learners)}"
+        names = ", ".join(self.entrants)
+        title = f"{self.base.problem}: {names}"
         captions = {
+            "evaluations": "Test error against evaluations of the learned right-hand side for one sample, mean and "
+            "standard deviation over seeds; the line joins those that no other beats in both.",
             "seconds": "Error against training seconds, one curve a seed.",
             "parameters": "Test error against parameters; the bar is the standard deviation over seeds.",
         }
-        shown = {captions[name]: figure for name, figure in figures.items()}
+        shown = {captions[name]: figures[name] for name in captions if name in figures}
         caption = f"{counted(len(self.seeds), 'seed')}, mean ± standard deviation."
-        table = Table(table_columns(result["tests"]), comparison_rows(result), caption)
+        table = Table(comparison_columns(result), comparison_rows(result), caption)
         (test, *_) = tests.values()
-        said = f"{comparison_verdict(result)} {left_out(test.problem, test)}".strip()
+        words = (comparison_verdict(result), bargain(result), left_out(test.problem, test))
+        said = " ".join(filter(None, words))
         sections = [Section("Result", said, table), Section("Curves", figures=shown)]
-        command = result["command"] or f"sciml compare {self.base.problem} --learners {','.join(self.learners)}"
-        settings = {**result["experiment"], "learners": ", ".join(self.learners), "seeds": list(self.seeds)}
+        command = result["command"] or f"sciml compare {self.base.problem} --learners {names}"
+        settings = {**result["experiment"], "learners": names, "seeds": list(self.seeds)}
         sections.append(repetition(command, result["hardware"], result["versions"], settings))
         write_text(self.directory / "report.html", render_report(title, sections))
 
@@ -160,17 +176,25 @@ def comparison_verdict(result: Mapping[str, Any]) -> str:
     return f"{best} is the most accurate learner here. {verdict(_without_learning(result), error[best], seconds)}"
 
 
+def comparison_columns(result: Mapping[str, Any]) -> list[str]:
+    """Headings of `comparison_rows`."""
+    first, *further = table_columns(result["tests"])
+    counted_by = list(counters(result).values())
+    return [first, *further, *(f"evaluations, {name}" for name in counted_by)]
+
+
 def comparison_rows(result: Mapping[str, Any], brief: bool = False) -> list[list[Cell]]:
-    """One row a learner and a solver without learning, under `table_columns`."""
+    """One row a learner and a solver without learning, under `comparison_columns`."""
     rows: list[list[Cell]] = []
     further = [f"test.{name}.relative_l2" for name in result["tests"][1:]]
     for name, values in result["learners"].items():
-        keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample", *further)
-        rows.append([name, *(with_spread(values[key]) if key in values else None for key in keys)])
+        keys = (_L2, _H1, "parameters", "train_seconds", "predict_ms_per_sample", *further, *counters(result))
+        label = name.replace(":regularizer=", ":") if brief else name  # a terminal is narrow
+        rows.append([label, *(with_spread(values[key]) if key in values else None for key in keys)])
     without = list(result["without_learning"].items())
     for label, values in brief_rows(without) if brief else without:
         numbers = (values["relative_l2"], values.get("relative_h1"), 0, 0, values["predict_ms_per_sample"])
-        rows.append([label, *numbers, *[None] * len(further)])
+        rows.append([label, *numbers, *[None] * (len(further) + len(counters(result)))])
     return rows
 
 

@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from torch import Tensor
+
 from pde_benchmarks.datasets import Dataset, cached, detect_alignment, read_dataset
 from pde_benchmarks.errors import DatasetError
 from pde_benchmarks.imaging.image_denoising import ImageDenoising
 from pde_benchmarks.imaging.image_folder import ReadingOptions, read_images, read_test_images
-from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem
+from pde_benchmarks.problem import Batch, FieldSpec, Grid, Problem, RecordedProblem, Scalars
 from pde_benchmarks.registry import configure
 from sciml.errors import ConfigurationError
 from sciml.experiments.experiment import Experiment, build_problem
@@ -178,10 +180,18 @@ def fields_of(problem: Problem, batch: Batch, specs: Sequence[FieldSpec], where:
     """
     wanted = [spec.name for spec in specs]
     if all(name in batch for name in wanted):
-        return Batch({name: batch[name] for name in wanted})
-    if len(batch) != len(wanted):
+        arrays = [batch[name] for name in wanted]
+    elif len(batch) == len(wanted):
+        arrays = list(batch.values())
+    else:
         raise DatasetError(f"{where}: fields {', '.join(batch)}, but {problem.name} has {', '.join(wanted)}.")
-    return Batch(dict(zip(wanted, batch.values(), strict=True)))
+    return Batch({spec.name: _of_numbers(spec, array) for spec, array in zip(specs, arrays, strict=True)})
+
+
+def _of_numbers(spec: FieldSpec, array: Tensor) -> Tensor:
+    """Plain numbers ``(samples, channel)``, of which files do not tell that they are no field on an interval."""
+    mistaken = isinstance(spec.support, Scalars) and tuple(array.shape[1:]) == (1, spec.channels)
+    return array[:, 0] if mistaken else array
 
 
 def _renamed(test: Dataset, problem: Problem, where: str) -> Dataset:

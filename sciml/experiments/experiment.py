@@ -170,6 +170,10 @@ def default_baselines(problem: Problem, learner: str) -> tuple[list[str], str]:
     missing = known["fno"].missing()
     wanted = ["mgno-data", "unet" if missing else "fno"]
     chosen = [n for n in wanted if n in known and n != learner and known[n].accepts(problem) is None]
+    refused = {n: known[n].accepts(problem) for n in wanted if n in known and n != learner}
+    if not chosen and refused:
+        name, why = next(iter(refused.items()))
+        return [], f"no baselines: none of {', '.join(refused)} can learn {problem.name} ({name}: {why})"
     if not missing or "unet" not in chosen:
         return chosen, ""
     return chosen, f"baseline unet, because {missing}"

@@ -10,6 +10,7 @@ import torch
 from pde_benchmarks.datasets import Dataset
 from sciml.classical import seconds_per_sample
 from sciml.experiments.data import ExperimentData, Watcher
+from sciml.experiments.evaluations import rk45_evaluations
 from sciml.experiments.experiment import Experiment, training_config, untrained
 from sciml.learner import Learner
 from sciml.processes import first_process
@@ -72,7 +73,7 @@ def measure(run: Run, learner: Learner, tests: Mapping[str, Dataset]) -> dict[st
     }
     nested: dict[str, dict[str, float]] = {}
     for name, dataset in tests.items():
-        nested[name] = learner.evaluate(dataset)
+        nested[name] = learner.evaluate(dataset) | rk45_evaluations(learner, dataset.inputs)
         metrics |= {f"test.{name}.{key}": value for key, value in nested[name].items()}
     if tests:
         (first, *_) = tests.values()

@@ -18,6 +18,13 @@ from sciml.classical import ClassicalRow, left_out, verdict
 from sciml.evolution_figures import frame_errors
 from sciml.experiments.constraint_section import constraint_section, floor_sentence, labels_sentence
 from sciml.experiments.data import FINER, ExperimentData
+from sciml.experiments.trajectories import (
+    drawable_times,
+    evaluations_section,
+    frame_error,
+    scaled,
+    trajectory_figures,
+)
 from sciml.figures import certificate_scatter, error_histogram, field_comparison, training_curves
 from sciml.learner import Learner
 from sciml.learners.hard_constraints.termwise_fields import TermwiseFields
@@ -28,7 +35,17 @@ from sciml.training import History
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Story", "brief_rows", "further_columns", "repetition", "table_columns", "table_rows", "write_story"]
+__all__ = [
+    "Story",
+    "brief_rows",
+    "further_columns",
+    "repetition",
+    "sample_errors",
+    "table_columns",
+    "table_rows",
+    "typical_sample",
+    "write_story",
+]
 
 COLUMNS = ("learner", "test L²", "test H¹", "parameters", "train (s)", "predict (ms)")
 BRIEF = 4
@@ -115,10 +132,10 @@ def write_story(run: Run, story: Story) -> Path:
         if name != FINER:  # the same fields as the first
             of = "" if name == story.test[0] else f"_{name}"
             figures |= {f"{kind}{of}": figure for kind, figure in _test_figures(story, name, test).items()}
-    if isinstance(story.data.problem, EvolutionProblem):
-        figures["frames"] = frame_errors(
-            {name: _frames(model, story.test[1]) for name, model in story.learners.items()}
-        )
+    times = drawable_times(story.data.problem)
+    if times is not None:
+        errors = {name: frame_error(model, story.test[1]) for name, model in story.learners.items()}
+        figures["frames"] = frame_errors(errors, times.grid)
     if story.certificate is not None:
         figures["certificate"] = certificate_scatter(*(errors.numpy() for errors in story.certificate))
     for name, figure in figures.items():
@@ -131,14 +148,20 @@ def write_story(run: Run, story: Story) -> Path:
 def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Section]:
     captions = {
         "fields": "The test sample of median error: what goes in, the reference, predictions and their errors.",
+        "trajectory": "The test sample of median error over time: truth, prediction and error.",
+        "trajectory_2": "The second channel of the same sample.",
+        "trajectory_3": "The third channel of the same sample.",
         "errors": "Relative L² errors of single test samples.",
-        "frames": "Relative L² error of every frame of the roll-outs, mean over the test samples.",
+        "frames": "Relative L² error over time, mean over the test samples.",
         "certificate": "Error estimated from the equation alone against the true error, one point a test sample.",
         "training": "Validation error and training loss against the seconds charged to the budget.",
     }
     shown = {captions[name]: figures[name] for name in captions if name in figures}
     for test in list(story.data.tests)[1:]:
-        of = {f"{captions[name]} Test set {test}.": figures.get(f"{name}_{test}") for name in ("fields", "errors")}
+        of = {
+            f"{captions[name]} Test set {test}.": figures.get(f"{name}_{test}")
+            for name in ("fields", "trajectory", "errors")
+        }
         shown |= {caption: figure for caption, figure in of.items() if figure is not None}
     table = Table(
         table_columns(story.data.tests),
@@ -147,6 +170,7 @@ def _sections(run: Run, story: Story, figures: Mapping[str, Figure]) -> list[Sec
     )
     sections = [Section("Result", _verdict(story), table), Section("Figures", figures=shown)]
     sections += constraint_section(story.measured, story.test[0])
+    sections += evaluations_section(story.measured, story.test[0])
     if len(story.data.tests) > 1:
         sections.append(Section("Every test set", _on_resolution(run, story), _every_test(story)))
     config = run.config
@@ -204,38 +228,37 @@ def repetition(
     return Section("How to repeat it", text, Table(["setting", "value"], rows))
 
 
-def _errors(learner: Learner, test: Dataset) -> Tensor:
+def sample_errors(learner: Learner, test: Dataset) -> Tensor:
     """Relative L² error of every sample, over all output fields together."""
     prediction = learner.predict(test.inputs).mean
-    stacked = [
-        torch.cat([batch[name].flatten(1) for name in test.outputs], 1)[:, None] for batch in (prediction, test.outputs)
-    ]
+    pairs = [scaled(test.problem, prediction[name], truth) for name, truth in test.outputs.items()]
+    stacked = [torch.cat([field.flatten(1) for field in fields], 1)[:, None] for fields in zip(*pairs, strict=True)]
     errors = relative_l2(*stacked)
     return errors[~errors.isnan()]
 
 
-def _frames(learner: Learner, test: Dataset) -> Tensor:
-    """Mean relative L² error of every frame."""
-    ((name, truth),) = test.outputs.items()
-    prediction = learner.predict(test.inputs).mean[name]
-    return torch.stack([relative_l2(prediction[:, k], truth[:, k]).nanmean() for k in range(truth.shape[1])])
-
-
 def _test_figures(story: Story, name: str, test: Dataset) -> dict[str, Figure]:
     """Fields of the sample of median error and histogram of all errors, where they can be drawn."""
-    errors = {learner: _errors(model, test) for learner, model in story.learners.items()}
+    errors = {learner: sample_errors(model, test) for learner, model in story.learners.items()}
     figures = {}
     if all(len(values) and bool((values > 0).all()) for values in errors.values()):
         figures["errors"] = error_histogram({learner: values.numpy() for learner, values in errors.items()})
-    fields = _field_figure(story, name, test, errors)
+    own = next(iter(story.learners))
+    row, median = typical_sample(errors[own], test)
+    if drawable_times(story.data.problem) is not None:
+        figures |= trajectory_figures(story.learners[own], test, row)
+    fields = _field_figure(story, name, test, row, median)
     return figures if fields is None else {"fields": fields, **figures}
 
 
-def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, Tensor]) -> Figure | None:
-    """Input, reference, predictions and errors of one sample, the one whose error is the median; 1-D and 2-D only."""
-    own = errors[next(iter(story.learners))]
-    every = len(own) == test.count  # no sample without a relative error
-    row = int(own.argsort()[len(own) // 2]) if every else 0
+def typical_sample(errors: Tensor, test: Dataset) -> tuple[int, bool]:
+    """The sample whose error is the median, and whether it is: the first where samples without a relative error are."""
+    every = len(errors) == test.count
+    return (int(errors.argsort()[len(errors) // 2]) if every else 0), every
+
+
+def _field_figure(story: Story, name: str, test: Dataset, row: int, median: bool) -> Figure | None:
+    """Input, reference, predictions and errors of one sample; 1-D and 2-D only."""
     sample = test.rows(slice(row, row + 1))
     field = next(iter(sample.outputs))
     evolves = isinstance(story.data.problem, EvolutionProblem)
@@ -251,7 +274,7 @@ def _field_figure(story: Story, name: str, test: Dataset, errors: Mapping[str, T
         predicted = model.predict(sample.inputs).mean[field][place]
         panels[f"{learner} prediction"] = predicted.numpy()
         panels[f"{learner} error"] = (predicted - truth).numpy()
-    title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if every else "")
+    title = f"{story.data.problem.name}: sample {row} of {name}" + (", of median error" if median else "")
     names, lengths = ("x", "y"), (1.0, 1.0)
     if timed and not last:
         names, lengths = ("t", "x"), (float(getattr(story.data.problem, "duration", 1.0)), 1.0)

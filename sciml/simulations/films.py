@@ -24,8 +24,15 @@ _PER_SECOND = 25
 Images = Sequence[NDArray[np.uint8]]
 
 
-def check_film(path: Path) -> None:
+def check_film(path: Path, option: str = "--video") -> None:
     """Raise unless a film of this name can be written: known ending, ffmpeg for .mp4, a folder that exists.
+
+    Parameters
+    ----------
+    path
+        The film.
+    option
+        By which it was asked for.
 
     Raises
     ------
@@ -33,15 +40,24 @@ def check_film(path: Path) -> None:
         It cannot.
     """
     if path.suffix.lower() not in (".mp4", ".gif"):
-        raise ConfigurationError(f"--video {path}: the name must end in .mp4 or .gif.")
+        raise ConfigurationError(f"{option} {path}: the name must end in .mp4 or .gif.")
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
-        raise ConfigurationError(f"--video {path}: an .mp4 needs the program ffmpeg: install it, or ask for a .gif.")
+        raise ConfigurationError(f"{option} {path}: an .mp4 needs the program ffmpeg: install it, or ask for a .gif.")
     if not path.parent.is_dir():
-        raise ConfigurationError(f"--video {path}: {path.parent} is no folder: make it, or choose one.")
+        raise ConfigurationError(f"{option} {path}: {path.parent} is no folder: make it, or choose one.")
 
 
-def write_film(path: Path, images: Images) -> None:
+def write_film(path: Path, images: Images, per_second: int = _PER_SECOND) -> None:
     """Write images ``(height, width, 3)`` of one size as a film of 25 a second, enlarged to at least 384 pixels.
+
+    Parameters
+    ----------
+    path
+        Ends in .gif or .mp4.
+    images
+        The frames.
+    per_second
+        Frames a second.
 
     Raises
     ------
@@ -50,9 +66,9 @@ def write_film(path: Path, images: Images) -> None:
     """
     enlarged = [_enlarged(image) for image in images]
     if path.suffix.lower() == ".gif":
-        write_bytes(path, _gif(enlarged))
+        write_bytes(path, _gif(enlarged, per_second))
     else:
-        _mp4(path, enlarged)
+        _mp4(path, enlarged, per_second)
 
 
 def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,18 +79,18 @@ def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def _gif(images: Images) -> bytes:
+def _gif(images: Images, per_second: int) -> bytes:
     from PIL import Image
 
     pictures = [Image.fromarray(image) for image in images]
     content, options = BytesIO(), {"save_all": True, "append_images": pictures[1:], "loop": 0}
-    pictures[0].save(content, format="GIF", duration=1000 // _PER_SECOND, **options)
+    pictures[0].save(content, format="GIF", duration=1000 // per_second, **options)
     return content.getvalue()
 
 
-def _mp4(path: Path, images: Images) -> None:
+def _mp4(path: Path, images: Images, per_second: int) -> None:
     height, width = images[0].shape[:2]
-    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(_PER_SECOND), "-i", "-"]
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(per_second), "-i", "-"]
     wanted = ["-an", "-pix_fmt", "yuv420p", "-f", "mp4"]
     with replacing(path, RunError) as temporary:
         command = ["ffmpeg", "-loglevel", "error", "-y", *given, *wanted, str(temporary)]
