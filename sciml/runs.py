@@ -243,7 +243,11 @@ class Run:
 
 
 def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which settings of two experiments differ, with both values of the first; empty where none does."""
+    """Which settings of two experiments differ, with both values of the first; empty where none does.
+
+    Both are compared as a file gives them back, where a tuple is a list.
+    """
+    earlier, now = _as_read(earlier), _as_read(now)
     other = [key for key in sorted({*earlier, *now}) if earlier.get(key) != now.get(key)]
     if not other:
         return ""
@@ -307,6 +311,13 @@ def _remove(directory: Path) -> None:
         path.unlink(missing_ok=True)
     for name in _FOLDERS:
         shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def _as_read(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    import yaml
+
+    back: dict[str, Any] = yaml.safe_load(_to_yaml(dict(experiment)))
+    return back
 
 
 def _to_yaml(value: Any) -> str:

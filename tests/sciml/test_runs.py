@@ -48,6 +48,14 @@ def test_a_finished_run_is_not_overwritten_unless_asked(tiny, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "notes.txt"]
 
 
+def test_a_tuple_in_the_settings_is_the_list_that_was_written(tiny, tmp_path):
+    experiment = {**EXPERIMENT, "learner_settings": {"weight": (1.0, 0.1)}}
+    Run.create(tmp_path, experiment).save_learner(learner_types()["factor"].from_problem(tiny), History())
+    assert Run.create(tmp_path, experiment).trained
+    with pytest.raises(RunError, match=r"learner_settings differs"):
+        Run.create(tmp_path, {**EXPERIMENT, "learner_settings": {"weight": (1.0, 0.2)}})
+
+
 def test_an_unfinished_run_goes_on_only_with_its_own_experiment(tiny, tmp_path):
     run = Run.create(tmp_path, EXPERIMENT)
     assert Run.create(tmp_path, {**EXPERIMENT, "seed": 3}).experiment["seed"] == 3  # nothing was lost
