@@ -23,7 +23,7 @@ ALLOWED = 1.025
 SOLVER = {"dtype": "float64", "rtol": 1e-7, "atol": 1e-7, "mode": "shared"}
 #: Penalties and their weights (the same from beginning to end), strong ones first.
 PENALTIES: dict[str, tuple[float, ...]] = {
-    "error": (1.0, 0.1, 0.01, 0.005, 0.003, 0.001),
+    "error": (1.0, 0.1, 0.01, 0.007, 0.005, 0.003, 0.001),
     "stiffness": (0.3, 0.1, 0.03),
     "local-error": (0.01,),
     "local-stiffness": (0.1,),
