@@ -6,6 +6,7 @@ Whoever reads a file written here sees the old content or the new one, never hal
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -94,8 +95,8 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
             names.append(name)
             plain = torch.view_as_real(plain.resolve_conj())
         whole[name] = plain.clone(memory_format=torch.contiguous_format)
-    entry = json.dumps({"complex": names, "metadata": dict(metadata or {})})
-    write_bytes(path, save(whole, {_ENTRY: entry}))
+    entry = {"complex": names, "metadata": dict(metadata or {})}
+    write_bytes(path, save(whole, {_ENTRY: json.dumps({**entry, "crc32": _checksum(whole, entry)})}))
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, Tensor]) -> None:
@@ -203,7 +204,12 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load(content)
     except (SafetensorError, ValueError, KeyError):
         raise RunError(f"{path}: not a safetensors file, or truncated ({len(content)} bytes).") from None
-    for name in _entry(path, content)["complex"]:
+    entry = _entry(path, content)
+    if entry.pop("crc32", None) not in (None, _checksum(tensors, entry)):
+        raise RunError(
+            f"{path}: its checksum does not match: the file was changed or damaged; restore it or make it anew."
+        )
+    for name in entry["complex"]:
         tensors[name] = torch.view_as_complex(tensors[name])
     return tensors
 
@@ -218,6 +224,17 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     """
     metadata: dict[str, Any] = _entry(path, _read_bytes(path))["metadata"]
     return metadata
+
+
+def _checksum(tensors: Mapping[str, Tensor], entry: Mapping[str, Any]) -> int:
+    """CRC-32 of names, types, shapes and values, and of what is written beside them; complex as pairs."""
+    import torch
+
+    found = zlib.crc32(json.dumps([entry["complex"], entry["metadata"]], sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), found)
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def _entry(path: Path | str, content: bytes) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +18,7 @@ from pde_benchmarks.installed import installed
 from pde_benchmarks.metrics import coverage
 from pde_benchmarks.problem import Batch, Problem
 from pde_benchmarks.registry import configure, describe_problem, find, rebuild_problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import LearnerError, RunError
 from sciml.files import read_json, read_tensors, write_json, write_tensors
 from sciml.module_state import module_tensors
@@ -60,13 +63,15 @@ class Learner(ABC):
     A learner is its configuration, the problem it was built for, and one ``torch.nn.Module`` that holds everything
     learned (weights, normalisation), so that saving the module saves the learner. ``training_defaults`` are the values
     of `sciml.training.TrainingConfig` that suit it best. One that ``denoises`` learns from clean fields alone, so that
-    any folder of images will do as its data.
+    any folder of images will do as its data. ``capabilities`` are what it offers beside predictions; training by
+    `sciml.training.Trainer` works on several processes.
     """
 
     name: ClassVar[str]
     config_type: ClassVar[type]
     training_defaults: ClassVar[dict[str, Any]] = {}
     denoises: ClassVar[bool] = False
+    capabilities: ClassVar[Capabilities] = Capabilities(processes=Offer())
     module: nn.Module
 
     def __init__(self, problem: Problem, config: Any) -> None:
@@ -156,7 +161,8 @@ class Learner(ABC):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_tensors(directory / "weights.safetensors", module_tensors(self.module))
-        write_json(directory / "learner.json", self.description())
+        description = self.description()
+        write_json(directory / "learner.json", {**description, "checksum": _checksum(description)})
 
     def read_weights(self, path: Path) -> None:
         """Fill the module from a weights file.
@@ -190,7 +196,7 @@ def load(directory: Path | str) -> Learner:
     directory = Path(directory)
     if not (directory / "learner.json").is_file():
         raise RunError(f"{directory}: no learner.json, so this is not a finished run: train one with `sciml run`.")
-    description = read_json(directory / "learner.json")
+    description = _read_description(directory / "learner.json")
     schema = description.get("schema")
     if schema != SCHEMA:
         raise RunError(f"{directory}: written with schema {schema}, this version reads {SCHEMA}: update sciml-pde.")
@@ -200,6 +206,27 @@ def load(directory: Path | str) -> Learner:
     )
     learner.read_weights(directory / "weights.safetensors")
     return learner
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """What `Learner.save` wrote, its checksum verified."""
+    description = read_json(path)
+    if not isinstance(description, dict):
+        raise RunError(f"{path}: not the description of a learner.")
+    checksum = description.pop("checksum", None)
+    known = {"schema", "learner", "config", "problem"} <= description.keys()
+    # A newer schema is named as such: what its checksum is of is not known here.
+    if description.get("schema") == SCHEMA and (not known or checksum not in (None, _checksum(description))):
+        raise RunError(
+            f"{path}: its checksum does not match: the file was changed or damaged; restore it or train again."
+        )
+    return description
+
+
+def _checksum(description: dict[str, Any]) -> int:
+    """CRC-32 of everything but the checksum itself."""
+    plain = json.loads(json.dumps(description))  # as it will be read: tuples are lists, keys are text
+    return zlib.crc32(json.dumps(plain, sort_keys=True).encode())
 
 
 @cache

@@ -19,7 +19,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciml.errors import RunError
 from sciml.files import read_json, read_text, write_figure, write_json, write_text
+from sciml.run_lock import RunLock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,10 +78,13 @@ class Run:
         Where it is.
     experiment
         The settings that decide what the run computes (section ``experiment`` of ``config.yaml``).
+    lock
+        Of whoever writes it: made by `Run.create`, none of a run that is only read.
     """
 
     directory: Path
     experiment: Mapping[str, Any]
+    lock: RunLock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def create(
@@ -102,7 +106,8 @@ class Run:
         Raises
         ------
         RunError
-            If the directory holds something that is not a run, a finished run, or the run of another experiment.
+            If the directory holds something that is not a run, a finished run, or the run of another experiment; or
+            if another process is writing it.
         """
         directory = Path(directory)
         if directory.exists() and not directory.is_dir():
@@ -114,14 +119,16 @@ class Run:
                     "empty one."
                 )
             earlier = cls.open(directory)
+            lock = RunLock.of(directory)
             if earlier.begun and not overwrite:
                 _check_same(earlier, experiment)
-                return earlier
+                return cls(directory, earlier.experiment, lock)
             _remove(directory)
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{directory}: cannot be made ({error.strerror or error}): choose another place.") from error
+        lock = RunLock.of(directory)
         config = {
             "schema": SCHEMA,
             "command": command,
@@ -131,7 +138,7 @@ class Run:
             "hardware": hardware(),
         }
         write_text(directory / "config.yaml", _to_yaml(config))
-        return cls(directory, dict(experiment))
+        return cls(directory, dict(experiment), lock)
 
     @classmethod
     def open(cls, directory: Path | str) -> Run:

@@ -66,6 +66,10 @@ OWED = {
         "mmgp_over_graph_network.rrmse", "gaussian_processes_over_sklearn_loop.time",
         "predict_one_mesh_10k_nodes.seconds",
     ],
+    "faults": [
+        "matrix.failing_cells", "matrix.marked_cells", "kills_survived", "lost_or_half_written",
+        "fuzzed_files_with_clear_error_fraction",
+    ],
     "proximal": [
         "laplace.mean_distance_to_oracle", "laplace.prior_slope_error", "laplace.prior_r2",
         "denoising.lpn_minus_plain_cnn.psnr_db", "heat_source.lpn_minus_tikhonov.psnr_db.worst_noise",
@@ -74,6 +78,12 @@ OWED = {
         "lpn_minus_total_variation.psnr_db.second_best_family", "darcy.lpn_over_tikhonov.relative_l2",
         "proximal_gradient.monotone_fraction", "training_over_plain_denoiser.time",
         "prediction_over_plain_denoiser.time",
+    ],
+    "neural_ode": [
+        "digits.regularised_over_vanilla.evaluations", "digits.accuracy_drop_points",
+        "digits.regularised_over_vanilla.training_time", "pde_first.regularised_over_vanilla.evaluations",
+        "pde_second.regularised_over_vanilla.evaluations", "step_over_torchdiffeq.time",
+        "van_der_pol.per_sample_over_shared.sample_steps",
     ],
 }  # fmt: skip
 
@@ -106,6 +116,7 @@ QUICK = {
         ("inverse", "--cases", "heat_source,darcy"),
         ("convergence",),
     ],
+    "neural_ode": [("digits,spiral,oscillators,stiff,steps",), ("surrogates",)],
 }
 RUNS = [
     pytest.param(name, parts, marks=[pytest.mark.slow] if number else [], id=f"{name}-{'-'.join(parts)}")
@@ -117,6 +128,11 @@ RUNS = [
 @pytest.mark.parametrize(("name", "parts"), RUNS)
 def test_the_quick_benchmark_runs_and_leaves_the_committed_record_alone(name, parts, tmp_path):
     check_quick(name, "--work", str(tmp_path), "--only", *parts)
+
+
+@pytest.mark.parametrize("part", ["kills", pytest.param("fuzz,matrix", marks=pytest.mark.slow)])
+def test_quick_faults_run_and_leave_the_committed_record_alone(part):
+    check_quick("faults", "--only", part)
 
 
 @pytest.mark.parametrize("name", ["solvers", "meshes"])
@@ -154,6 +170,8 @@ def test_every_figure_owed_is_recorded_with_its_bar(benchmark, name):
         ("poisson", "poisson_page"),
         ("mmgp", "mmgp_page"),
         ("proximal", "proximal_page"),
+        ("faults", "faults_page"),
+        ("neural_ode", "neural_ode_page"),
     ],
 )
 def test_the_page_is_rendered_from_the_record(benchmark, page, monkeypatch):

@@ -9,11 +9,18 @@ import typer
 
 __all__ = ["list_installed"]
 
+#: Columns of the matrix where there is no terminal.
+MATRIX_WIDTH = 100
+
 
 def list_installed(
     what: Annotated[Literal["learners", "problems", "all"], typer.Argument(help="learners, problems, or all")] = "all",
+    matrix: Annotated[bool, typer.Option("--matrix", help="which learner learns which problem, and what else")] = False,
 ) -> None:
     """Show the installed learners and problems, with the keys of --set and their defaults."""
+    if matrix:
+        _show_matrix()
+        return
     from pde_benchmarks.registry import mesh_problem_types, problem_types
     from sciml.commands.console import table
     from sciml.learner import learner_types
@@ -32,6 +39,16 @@ def list_installed(
             for name, kind in sorted({**problem_types(), **mesh_problem_types()}.items())
         ]
         table("problems", ("name", "what it is", "--problem-set"), rows)
+
+
+def _show_matrix() -> None:
+    from rich.console import Console
+
+    from sciml.commands.console import show
+    from sciml.matrix import as_text, installed_matrices
+
+    width = Console().width if Console().is_terminal else MATRIX_WIDTH
+    show(as_text(installed_matrices(), width))
 
 
 def _summary(kind: type) -> str:

@@ -15,6 +15,7 @@ from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.registry import configure
 from sciml.certify import estimated_error
 from sciml.classical import ClassicalRow, classical_rows, left_out
+from sciml.errors import about
 from sciml.experiments.data import FINER, ExperimentData, Silent, Watcher, with_data
 from sciml.experiments.experiment import Experiment, beside
 from sciml.experiments.measure import measure, train
@@ -91,7 +92,8 @@ def present(
 
 def reopen(run: Run, watcher: Watcher) -> tuple[Experiment, ExperimentData, dict[str, Learner]]:
     """The experiment of a finished run, its data and its learners; raises RunError if training has not ended."""
-    experiment: Experiment = configure(Experiment, run.experiment)
+    with about(run.directory / "config.yaml"):
+        experiment: Experiment = configure(Experiment, run.experiment)
     learners = {experiment.learner: run.load_learner()}
     learners |= {name: beside.load_learner() for name, beside in run.baselines().items()}
     return experiment, with_data(experiment, watcher), learners

@@ -9,7 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from torch import nn
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.evolution import EvolutionProblem, OneStep
 from pde_benchmarks.problem import Batch, Complex, FieldSpec, Grid, Problem
+from sciml.capabilities import Capabilities, Offer, elliptic, one_real_answer, placed
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from sciml.learners.anchoring import Anchor
@@ -108,6 +109,12 @@ def require_at_least(bound: int, **values: float | None) -> None:
 class GridLearner(Learner):
     """A network on standardised grid fields, trained on relative L2 + H1, anchored at its training grid."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        uncertainty=Offer("uncertainty=laplace", one_real_answer),
+        resolution_change=Offer(where=placed),
+        no_labels=Offer("physics=error, labels=0", elliptic),
+        processes=Offer(),
+    )
     config: GridConfig
     module: ScaledNetwork
 

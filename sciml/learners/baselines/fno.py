@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from torch import nn
 
+from sciml.capabilities import Capabilities
 from sciml.errors import ConfigurationError
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
 from sciml.learners.padded import Padded
@@ -43,6 +44,7 @@ class FNO(GridLearner):
     """Fourier neural operator (baseline; extra `baselines`)."""
 
     name: ClassVar[str] = "fno"
+    capabilities: ClassVar[Capabilities] = replace(GridLearner.capabilities, uncertainty=None)
     config_type: ClassVar[type] = FNOConfig
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3, "batch_size": 8}
     config: FNOConfig

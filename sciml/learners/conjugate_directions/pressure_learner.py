@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from pde_benchmarks.pressure import PressurePoisson
 from pde_benchmarks.problem import Batch, Problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Learner, Prediction
 from solvers import DiffusionOperator, Inverse, LinearOperator, Solution
@@ -47,6 +48,7 @@ class PressureConfig:
 class PressureLearner(Learner):
     """A learned part of a solver; a recipe for `linear_solve` itself, by its `setup`."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(resolution_change=Offer(), no_labels=Offer(), processes=Offer())
     config: PressureConfig
     problem: PressurePoisson
 

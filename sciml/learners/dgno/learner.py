@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from pde_benchmarks.linear import LinearProblem
 from pde_benchmarks.problem import Batch, Grid, Problem
 from pde_benchmarks.variational import VariationalProblem
+from sciml.capabilities import Capabilities, Offer
 from sciml.certify import estimated_error
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.inference.priors import GaussianPrior, LatentPrior
@@ -129,6 +130,9 @@ class DGNO(Learner):
     """
 
     name: ClassVar[str] = "dgno"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        inverse=Offer(), uncertainty=Offer("posterior=gaussian"), no_labels=Offer(), processes=Offer()
+    )
     config_type: ClassVar[type] = DGNOConfig
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 2e-3, "batch_size": 100, "weight_decay": 1e-4}
     config: DGNOConfig

@@ -6,12 +6,13 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from pde_benchmarks.problem import Batch, Problem
+from sciml.capabilities import Capabilities, Offer, elliptic
 from sciml.errors import ConfigurationError
 from sciml.learner import Learner, Prediction
 from sciml.learners.hard_constraints.boxes import Boxes
@@ -51,6 +52,9 @@ class Solved:
 class ConstrainedLearner(Learner):
     """A basis of functions, and a constraint that combines them so that the equation is satisfied."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        resolution_change=Offer(where=elliptic), no_labels=Offer(), processes=Offer()
+    )
     config: ConstraintConfig
 
     def __init__(self, problem: Problem, config: ConstraintConfig) -> None:

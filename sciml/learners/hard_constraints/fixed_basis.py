@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pde_benchmarks.problem import Batch, Problem
+from sciml.capabilities import Capabilities
 from sciml.learners.hard_constraints.basis import ClosedForms
 from sciml.learners.hard_constraints.constrained_learner import ConstrainedLearner
 from sciml.learners.hard_constraints.constraint_config import ConstraintConfig
@@ -39,6 +40,7 @@ class FixedBasisLearner(ConstrainedLearner):
     """
 
     name: ClassVar[str] = "fixed-basis"
+    capabilities: ClassVar[Capabilities] = replace(ConstrainedLearner.capabilities, processes=None)
     config_type: ClassVar[type] = FixedBasisConfig
     config: FixedBasisConfig
 

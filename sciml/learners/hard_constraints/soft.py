@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from pde_benchmarks.metrics import relative_l2
 from pde_benchmarks.problem import Batch, Problem
+from sciml.capabilities import Capabilities
 from sciml.errors import ConfigurationError
 from sciml.learner import Learner, Prediction
 from sciml.learners.hard_constraints.basis import LearnedBasis
@@ -62,6 +63,7 @@ class SoftConstraintLearner(Learner):
     """
 
     name: ClassVar[str] = "soft-constraint"
+    capabilities: ClassVar[Capabilities] = HardConstraintLearner.capabilities
     config_type: ClassVar[type] = SoftConstraintConfig
     training_defaults: ClassVar[dict[str, Any]] = HardConstraintLearner.training_defaults
     config: SoftConstraintConfig

@@ -12,6 +12,7 @@ import torch
 from meshes.mesh import Mesh
 from pde_benchmarks.mesh_problem import MeshProblem
 from pde_benchmarks.registry import configure, describe_problem, rebuild_mesh_problem
+from sciml.capabilities import Capabilities
 from sciml.errors import LearnerError
 from sciml.learners.mesh_baselines.nearest_config import NearestPartConfig
 from sciml.learners.mesh_baselines.nearest_model import NearestModel
@@ -68,6 +69,7 @@ class NearestPart:
     """
 
     name: ClassVar[str] = "nearest"
+    capabilities: ClassVar[Capabilities] = MMGP.capabilities
     config_type: ClassVar[type[NearestPartConfig]] = NearestPartConfig
 
     def __init__(

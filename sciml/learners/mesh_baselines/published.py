@@ -61,6 +61,14 @@ class PublishedMMGP(MMGP):
         super().__init__(family, config or PublishedMMGPConfig(), seed, morphing, mirror, problem)
 
     @classmethod
+    def accepts(cls, problem: object) -> str | None:
+        """None for plane parts, else one sentence that says why not."""
+        refusal = super().accepts(problem)
+        if refusal is None and isinstance(problem, MeshProblem) and problem.dimension != 2:
+            return "it flattens plane parts and surfaces to a disc, and these are solids: use mmgp."
+        return refusal
+
+    @classmethod
     def from_problem(cls, problem: MeshProblem, config: MMGPConfig | None = None, seed: int = 0) -> Self:
         """An untrained learner of a problem's fields and scalars; raises `LearnerError` if it does not accept it."""
         refusal = cls.accepts(problem)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from torch import nn
 
 from pde_benchmarks.elliptic import EllipticProblem
 from pde_benchmarks.problem import Problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learners.grid_learner import FOREIGN_GRID_CYCLES, GridConfig, GridLearner, require_at_least
 from sciml.learners.mgno.boundaries import Boundary, ImposedNetwork, boundary_rules, check_boundary, imposable
@@ -237,6 +238,9 @@ class MgNO(DataMgNO):
     """Multigrid neural operator that knows the equation: it corrects one full-multigrid pass."""
 
     name: ClassVar[str] = "mgno"
+    capabilities: ClassVar[Capabilities] = replace(
+        DataMgNO.capabilities, uncertainty=Offer("uncertainty=laplace, post_cycles=0")
+    )
     config_type: ClassVar[type] = MgNOConfig
 
     @classmethod

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import nn
 
 from pde_benchmarks.evolution import EvolutionProblem
 from pde_benchmarks.problem import Batch, Grid, Problem
+from sciml.capabilities import Capabilities
 from sciml.errors import ConfigurationError
 from sciml.learner import Prediction
 from sciml.learners.grid_learner import GridConfig, GridLearner, require_at_least
@@ -65,6 +66,7 @@ class ScaleConsistentMgNO(GridLearner):
     """Multigrid neural operator with a limit: one network for all grids of 4 · 2^k cells, learned from data alone."""
 
     name: ClassVar[str] = "mgno-scale"
+    capabilities: ClassVar[Capabilities] = replace(GridLearner.capabilities, uncertainty=None)
     config_type: ClassVar[type] = ScaleConsistentMgNOConfig
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3, "batch_size": 8}
     config: ScaleConsistentMgNOConfig

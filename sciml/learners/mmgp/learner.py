@@ -13,6 +13,7 @@ from meshes.mesh import Mesh
 from pde_benchmarks.mesh_problem import MeshProblem
 from pde_benchmarks.mesh_steps import split_step
 from pde_benchmarks.registry import configure, describe_problem, rebuild_mesh_problem
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import LearnerError
 from sciml.learners.mmgp.active_learning import Suggestion, suggest_next
 from sciml.learners.mmgp.config import MMGPConfig
@@ -84,6 +85,9 @@ class MMGP:
     """
 
     name: ClassVar[str] = "mmgp"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        uncertainty=Offer(), unstructured_mesh=Offer(), resolution_change=Offer()
+    )
     config_type: ClassVar[type[MMGPConfig]] = MMGPConfig
 
     def __init__(

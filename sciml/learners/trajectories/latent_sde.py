@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pde_benchmarks.metrics import coverage
 from pde_benchmarks.problem import Batch
+from sciml.capabilities import Capabilities, Offer
 from sciml.errors import ConfigurationError, LearnerError
 from sciml.learner import Prediction
 from sciml.learners.neural_ode import SolverError
@@ -104,6 +105,7 @@ class LatentSDE(TrajectoryLearner):
     """
 
     name: ClassVar[str] = "neural-sde"
+    capabilities: ClassVar[Capabilities] = Capabilities(uncertainty=Offer(), processes=Offer())
     config_type: ClassVar[type] = LatentSDEConfig
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-2, "batch_size": 64}
     config: LatentSDEConfig

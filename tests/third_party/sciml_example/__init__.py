@@ -1,0 +1,1 @@
+"""A problem and a learner that sciml knows by their entry points alone."""
