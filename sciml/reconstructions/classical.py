@@ -13,6 +13,7 @@ from sciml.plug_and_play import (
     Backtracking,
     ChambollePock,
     GaussianFidelity,
+    Method,
     TotalVariation,
     reconstruct,
     smoothness_precision,
@@ -74,9 +75,10 @@ class TotalVariationMethod(Classical):
     degree = 1
 
     def solve(self, weight: Tensor, start: Tensor) -> Tensor:
-        if isinstance(self.fidelity.operator, LinearForwardOperator):
-            prior, method = TotalVariation(), ChambollePock(1e-4, 500)
-        else:  # every step solves equations, and minimises inside: no more exactly than data of noise deserve
+        prior = TotalVariation()
+        method: Method = ChambollePock(1e-4, 500)
+        if not isinstance(self.fidelity.operator, LinearForwardOperator):
+            # Every step solves equations, and minimises inside: no more exactly than data of noise deserve.
             prior, method = TotalVariation(tolerance=1e-3), Backtracking(1e-3, 60)
         return reconstruct(self.fidelity, prior, weight, method, start=start, throw=False).x
 
