@@ -146,4 +146,5 @@ def _weight(text: str | None) -> float | None:
 def _name(problem: ForwardProblem, method: str, given: Mapping[str, Any]) -> Path:
     origin = given["input"] or given["truth"]
     source = f"noise{_noise(given) or 0:g}" if origin is None else Path(origin).stem
-    return Path(f"{problem.name}-{method}-{source}-seed{given['seed']}")
+    changed = [f"{key}{given[key]}".replace("=", "") for key in ("weight", "strength") if given[key] is not None]
+    return Path("-".join([problem.name, method, *changed, source, f"seed{given['seed']}"]))

@@ -17,7 +17,7 @@ from sciml.certify import estimated_error
 from sciml.classical import ClassicalRow, classical_rows, left_out
 from sciml.errors import about
 from sciml.experiments.data import FINER, ExperimentData, Silent, Watcher, with_data
-from sciml.experiments.experiment import Experiment, beside
+from sciml.experiments.experiment import Experiment, beside, build_problem
 from sciml.experiments.measure import measure, train
 from sciml.experiments.story import Story, write_story
 from sciml.learner import Learner
@@ -94,6 +94,8 @@ def reopen(run: Run, watcher: Watcher) -> tuple[Experiment, ExperimentData, dict
     """The experiment of a finished run, its data and its learners; raises RunError if training has not ended."""
     with about(run.directory / "config.yaml"):
         experiment: Experiment = configure(Experiment, run.experiment)
+        if experiment.problem is not None:
+            build_problem(experiment.problem, experiment.problem_settings)  # before data and weights: it names the file
     learners = {experiment.learner: run.load_learner()}
     learners |= {name: beside.load_learner() for name, beside in run.baselines().items()}
     return experiment, with_data(experiment, watcher), learners

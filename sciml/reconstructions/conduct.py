@@ -120,7 +120,8 @@ def carry_out(case: ReconstructionCase, prior: TrainedPrior, wishes: Wishes, wat
         start = choice.x if isinstance(method, ProximalGradient | Backtracking | PreimageDescent) else smooth
     else:
         weight = case.data.new_full((len(case.data),), wishes.weight)
-    watcher.say(f"{wishes.method} with weight {', '.join(f'{value:.3g}' for value in weight.tolist())} of the prior.")
+    found = ", ".join(f"{value:.3g}" for value in weight.tolist())
+    watcher.say(f"{wishes.method} with weight {found} of the prior: this may take a minute or two.")
     result = reconstruct(fidelity, chosen, weight, method, start=start, throw=False)
     return Answer(result, weight, beside, remarks)
 

@@ -24,7 +24,7 @@ def text():
 def test_the_page_s_code_runs(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCIML_CACHE", str(tmp_path / "cache"))
-    small = "--samples 64 --test-samples 8 --steps 40 --baselines none --problem-set resolution=16"
+    small = "--samples 64 --test-samples 8 --steps 40 --baselines none"
     for kind in (LPN, ConditionedLPN):
         monkeypatch.setitem(learner_types(), kind.name, kind)
         assert main(f"run denoising --learner {kind.name} --problem-set law=signals {small}".split()) == 0

@@ -46,7 +46,8 @@ class DynamicsConfig:
     regularizer
         Penalty on the dynamics; ``none``, or one of those that the learner names.
     weight
-        Weight of the penalty at the beginning and at the end of training, exponential in between; None for usual ones.
+        Weight of the penalty at the beginning and at the end of training, exponential in between, or one number
+        for both; None for usual ones.
     target_evaluations
         The weight follows a budget instead: it grows while the validation samples take more evaluations than this and
         their error is as good as it has been.
@@ -67,7 +68,7 @@ class DynamicsConfig:
     atol: float = 1e-5
     max_steps: int = 1000
     regularizer: str = "none"
-    weight: tuple[float, float] | None = None
+    weight: tuple[float, float] | float | None = None
     target_evaluations: int | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -91,12 +92,16 @@ class DynamicsConfig:
         penalty = penalty_named(self.regularizer)
         if penalty is None:
             return ConstantSchedule(0.0)
-        start, end = self.weight if self.weight is not None else penalty.weight
+        start, end = self._ends() or penalty.weight
         if self.target_evaluations is not None:
             return NFEBudgetSchedule(self.target_evaluations, weight=start, factor=_FACTOR)
         if start == end == 0:
             return ConstantSchedule(0.0)
         return ExponentialSchedule(start, end, total=1.0, warm_up=_WARM_UP)
+
+    def _ends(self) -> tuple[float, float] | None:
+        """The weight at the beginning and at the end, where it is given."""
+        return (self.weight, self.weight) if isinstance(self.weight, int | float) else self.weight
 
     def _check_weight(self) -> None:
         penalized = penalty_named(self.regularizer) is not None
@@ -107,13 +112,14 @@ class DynamicsConfig:
                 )
         if self.target_evaluations is not None and self.target_evaluations < 1:
             raise ConfigurationError(f"target_evaluations = {self.target_evaluations}: at least 1 is expected.")
-        if self.weight is None:
+        ends = self._ends()
+        if ends is None:
             return
-        start, end = self.weight
+        start, end = ends
         positive = 0 < start < math.inf and 0 < end < math.inf
         if not positive and (self.target_evaluations is not None or not start == end == 0):
             raise ConfigurationError(
-                f"weight = {self.weight}: two positive, finite numbers are expected (or 0 and 0 for no penalty)."
+                f"weight = {self.weight}: a positive, finite number is expected, or two (0 for no penalty)."
             )
 
 
