@@ -91,7 +91,7 @@ def _compare_on_grids(
     from sciml.errors import ConfigurationError
     from sciml.experiments import Comparison, Experiment
     from sciml.experiments.comparison import comparison_columns, comparison_rows
-    from sciml.report import counted
+    from sciml.experiments.over_seeds import seeds_in_words
 
     problem = given.get("problem")
     if problem is None or "data" in given or "test_data" in given:
@@ -101,7 +101,7 @@ def _compare_on_grids(
     directory = output or Path("runs") / f"compare-{problem}"
     comparison = Comparison(base, tuple(learners), tuple(range(seeds)), directory, overwrite)
     result = comparison.carry_out(Terminal(), shlex.join(["sciml", *sys.argv[1:]]))
-    title = f"{problem}, {counted(seeds, 'seed')}, mean ± standard deviation"
+    title = f"{problem}, {seeds_in_words(seeds)}"
     table(title, comparison_columns(result), comparison_rows(result, brief=True))
     show(f"report: {directory / 'report.html'}")
     show(f"numbers: {directory / 'comparison.json'}")

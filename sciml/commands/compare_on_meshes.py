@@ -27,6 +27,7 @@ def compare_on_meshes(
 
     from sciml.commands.console import Terminal, show, table
     from sciml.commands.run_on_meshes import mesh_experiment
+    from sciml.experiments.over_seeds import seeds_in_words
     from sciml.mesh_experiments import (
         MeshComparison,
         cost_columns,
@@ -38,7 +39,6 @@ def compare_on_meshes(
         worth_columns,
         worth_rows,
     )
-    from sciml.report import counted
 
     # What forbids a learner is said for all of them before anything is read or trained.
     first, *_ = [mesh_experiment({**values, "learner": name}) for name in learners] or [mesh_experiment(values)]
@@ -51,7 +51,7 @@ def compare_on_meshes(
     for sentence in data.found:
         show(sentence)
     result = comparison.carry_out(watcher, shlex.join(["sciml", *sys.argv[1:]]), data)
-    title = f"{subject}, {counted(seeds, 'seed')}, mean ± standard deviation"
+    title = f"{subject}, {seeds_in_words(seeds)}"
     table(title, worth_columns(), worth_rows(result))
     table("costs", cost_columns(), cost_rows(result))
     table("RRMSE", error_columns(result), error_rows(result))

@@ -46,7 +46,8 @@ def predict(
     own equation; the raw prediction (solution_prediction), its residual and its estimated error are written beside it.
     With --enforce that is the best of the prediction, its correction and a field that the equation constrains, by the
     error that the equation estimates; conservation laws of the problem are satisfied. The equation may be nonlinear.
-    Arrays are (samples, channels, *grid). Of a mesh NAME_mean, NAME_std (and draws) are written.
+    Arrays are (samples, channels, *grid), with a time axis after the samples for what is asked at several instants. Of
+    a mesh NAME_mean, NAME_std (and draws) are written.
     """
     from sciml.commands.predict_on_grids import predict_on_grids
     from sciml.commands.predict_on_meshes import predict_on_meshes

@@ -20,11 +20,11 @@ from sciml.experiments.data import TEST, ExperimentData, Watcher, with_data
 from sciml.experiments.entrant import Entrant
 from sciml.experiments.experiment import Experiment, build_problem, untrained
 from sciml.experiments.measure import measure, train
-from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds, with_spread
+from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds, seeds_in_words, with_spread
 from sciml.experiments.story import brief_rows, repetition, table_columns
 from sciml.figures import error_against, training_curves
 from sciml.files import write_figure, write_json, write_text
-from sciml.report import Cell, Section, Table, counted, render_report
+from sciml.report import Cell, Section, Table, render_report
 from sciml.runs import Run, hardware, versions
 from sciml.training import History
 
@@ -156,7 +156,7 @@ class Comparison:
             "parameters": "Test error against parameters; the bar is the standard deviation over seeds.",
         }
         shown = {captions[name]: figures[name] for name in captions if name in figures}
-        caption = f"{counted(len(self.seeds), 'seed')}, mean ± standard deviation."
+        caption = f"{seeds_in_words(len(self.seeds))}."
         table = Table(comparison_columns(result), comparison_rows(result), caption)
         (test, *_) = tests.values()
         words = (comparison_verdict(result), bargain(result), left_out(test.problem, test))

@@ -9,10 +9,10 @@ from typing import Any
 
 from sciml.errors import RunError
 from sciml.files import read_json
-from sciml.report import Cell
+from sciml.report import Cell, counted
 from sciml.runs import difference
 
-__all__ = ["COMPARISON_FILE", "check_directory", "over_seeds", "with_spread"]
+__all__ = ["COMPARISON_FILE", "check_directory", "over_seeds", "seeds_in_words", "with_spread"]
 
 COMPARISON_FILE = "comparison.json"
 
@@ -34,6 +34,18 @@ def over_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         }
         for key in keys
     }
+
+
+def seeds_in_words(count: int) -> str:
+    """How numbers over so many seeds are to be read.
+
+    Examples
+    --------
+    >>> seeds_in_words(3), seeds_in_words(1)
+    ('3 seeds, mean ± standard deviation', '1 seed, so that chance is not told from merit')
+    """
+    seeds = counted(count, "seed")
+    return f"{seeds}, mean ± standard deviation" if count > 1 else f"{seeds}, so that chance is not told from merit"
 
 
 def with_spread(entry: Mapping[str, Any]) -> Cell:

@@ -11,7 +11,7 @@ import torch
 
 from sciml.errors import ConfigurationError
 from sciml.experiments.data import Watcher
-from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds
+from sciml.experiments.over_seeds import COMPARISON_FILE, check_directory, over_seeds, seeds_in_words
 from sciml.experiments.story import repetition
 from sciml.files import write_figure, write_json, write_text
 from sciml.mesh_experiments.comparison_figures import comparison_figures
@@ -131,7 +131,7 @@ class MeshComparison:
             write_figure(self.directory / "figures" / f"{name}.png", figure)
         samples = ", ".join(f"{name}: {counted(len(test), 'sample')}" for name, test in data.tests.items())
         caption = (
-            f"{counted(len(self.seeds), 'seed')}, mean ± standard deviation. Tests: {samples}. RRMSE is of fields, Q² "
+            f"{seeds_in_words(len(self.seeds))}. Tests: {samples}. RRMSE is of fields, Q² "
             "of scalars, and so much of the truth lies within intervals of 95 %."
         )
         sections = [

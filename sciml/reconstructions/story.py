@@ -33,7 +33,8 @@ CONTENT = (FIELDS, "metrics.json", "figures", "report.html")
 CAPTIONS = {
     "fields": "Truth where known, data, reconstructions, and the error of the one by the learned prior.",
     "course": "The objective above its smallest value, and the fixed-point residual, after every step.",
-    "prior": "The learned prior from the field to a noisy and to a blurred version of it; blur need not raise it.",
+    "prior": "The learned prior from the field to a noisy and to a blurred version of it; blur need not raise it. "
+    "Where a curve stops, the field is not one that the network gives, and its prior was not found.",
 }
 
 

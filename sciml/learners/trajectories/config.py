@@ -174,7 +174,8 @@ class TrajectoryConfig(DynamicsConfig):
             if regularizer is not None:
                 regularizer(solution)
         except IntegrationInputError as error:
-            raise ConfigurationError(f"{self.regularizer} with {self.method}: {error}") from None
+            local = " By name: regularizer=local-error." if self.adjoint == "continuous" else ""
+            raise ConfigurationError(f"{self.regularizer} with {self.method}: {error}{local}") from None
 
 
 def _decay(t: torch.Tensor, z: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
