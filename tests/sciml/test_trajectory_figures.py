@@ -10,6 +10,7 @@ from PIL import Image
 
 from sciml.errors import ConfigurationError
 from sciml.evolution_figures import frame_errors
+from sciml.experiments.trajectories import evaluations_section
 from sciml.pareto_figure import error_against_evaluations
 from sciml.simulations.films import write_film
 from sciml.trajectory_figures import Trajectory, logarithmic, trajectory_figure
@@ -141,3 +142,19 @@ def test_markers_differ_when_colours_come_again():
 def test_points_that_cannot_be_drawn_are_refused(point):
     with pytest.raises(ConfigurationError, match="none"):
         error_against_evaluations({"own solver": {"none": point}})
+
+
+def test_a_report_tells_what_the_latent_space_loses_and_how_honest_the_spread_is():
+    ode = {"relative_l2": 0.4, "reconstruction_l2": 0.2, "evaluations_mean": 30.0, "evaluations_worst": 40.0}
+    sde = {**ode, "coverage_90": 0.6}
+    measured = {
+        "latent-ode": {"test": {"held": ode}},
+        "neural-sde": {"test": {"held": sde}},
+        "fno": {"test": {"held": {}}},
+    }
+    solving, latent = evaluations_section(measured, "held")
+    assert "no right-hand side for RK45" in solving.text
+    assert [list(row) for row in latent.table.rows] == [["latent-ode", 0.4, 0.2, None], ["neural-sde", 0.4, 0.2, 0.6]]
+    without = {"neural-ode": {"test": {"held": {"evaluations_mean": 8.0, "evaluations_rk45": 20.0}}}}
+    assert [section.title for section in evaluations_section(without, "held")] == [solving.title]
+    assert evaluations_section({"fno": {"test": {"held": {}}}}, "held") == []
