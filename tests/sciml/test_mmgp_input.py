@@ -11,7 +11,9 @@ from meshes.generate import circle, plate
 from pde_benchmarks.poisson import Poisson
 from sciml.errors import ConfigurationError, LearnerError, RunError
 from sciml.learners.mmgp import MMGP, MMGPConfig, MMGPWarning, PartFamily
+from sciml.learners.mmgp.common_mesh import central_sample
 from sciml.learners.mmgp.gaussian_processes import GaussianProcessConfig
+from sciml.learners.mmgp.morphed import Morphed
 
 CONFIG = MMGPConfig(
     gaussian_processes=GaussianProcessConfig(restarts=1), heavy_tailed=(), scalar_transforms="none", refinements=0
@@ -236,3 +238,15 @@ def test_grid_problems_are_not_for_it():
     assert "meshes of varying shape" in str(MMGP.accepts(Poisson()))
     with pytest.raises(LearnerError, match="mmgp cannot learn poisson"):
         MMGP.from_problem(Poisson())
+
+
+def test_a_family_of_which_no_sample_can_be_morphed_is_refused_with_the_reason():
+    class Refusing:
+        def reference(self, mesh):
+            return Morphed(mesh)
+
+        def apply(self, mesh, reference):
+            raise MorphingError("the mesh folds over.")
+
+    with pytest.raises(MorphingError, match=r"sample 0: the mesh folds over\."):
+        central_sample(PARTS, Refusing())

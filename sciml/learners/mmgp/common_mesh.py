@@ -42,13 +42,17 @@ def central_sample(meshes: Sequence[Mesh], morphing: Morphing) -> int:
     with in_sample(first):
         common = morphing.reference(meshes[first])
     product = mass_product(common.mesh)
-    shapes, served = [], []
+    shapes, served, refused = [], [], list[tuple[int, MeshError | MorphingError]]()
     for number in numbers:
         try:
             shapes.append(_shape(meshes[number], morphing, common))
             served.append(number)
-        except (MeshError, MorphingError):
-            continue
+        except (MeshError, MorphingError) as error:
+            refused.append((number, error))
+    if not shapes:
+        number, error = refused[0]
+        with in_sample(number):
+            raise error
     table = torch.stack(shapes)
     table = table - table.mean(dim=0)
     return int(served[int(product.squared_norm(table).argmin())])
