@@ -50,9 +50,9 @@ def central_sample(meshes: Sequence[Mesh], morphing: Morphing) -> int:
         except (MeshError, MorphingError) as error:
             refused.append((number, error))
     if not shapes:
-        number, error = refused[0]
+        number, reason = refused[0]
         with in_sample(number):
-            raise error
+            raise reason
     table = torch.stack(shapes)
     table = table - table.mean(dim=0)
     return int(served[int(product.squared_norm(table).argmin())])
