@@ -119,6 +119,28 @@ def test_burgers_agrees_with_cole_and_hopf():
         torch.testing.assert_close(computed[:, frame], exact, rtol=0, atol=1e-6)
 
 
+def test_burgers_loses_energy_and_obeys_the_maximum_principle():
+    """½ d‖u‖²/dt = −ν ‖u_x‖², and no maximum or minimum is new."""
+    problem = BurgersTrajectories(resolution=128, frames=20, viscosity=0.2)
+    start = sampled(problem, 16)
+    frames = torch.cat([field(start)[:, None], problem.solve(start)["velocity"]], 1)[:, :, 0]
+    energy = frames.square().mean(-1)
+    assert (energy.diff(dim=1) < 0).all()
+    assert (frames.amax(-1).diff(dim=1) < 1e-3).all()  # to the distance of points from a maximum between them
+    assert (frames.amin(-1).diff(dim=1) > -1e-3).all()
+
+
+@pytest.mark.parametrize("problem", SMALL[4:], ids=lambda p: f"{p.name}-{p.grid.dim}d")
+def test_concentrations_stay_in_the_invariant_region(problem):
+    """0 ≤ u ≤ 1 and v ≥ 0 hold for all times if they do at the start: to 1e-8 on 128 points, to 1e-5 on 64."""
+    problem = problem.at_resolution(128)
+    start = sampled(problem)
+    for u, v in (field(start).unbind(1), problem.solve(start)["concentrations"].flatten(0, 1).unbind(1)):
+        assert u.min() >= -1e-6
+        assert u.max() <= 1 + 1e-6
+        assert v.min() >= -1e-6
+
+
 def test_refinement_changes_burgers_less_than_stated():
     problem = BurgersTrajectories()
     inputs = sampled(problem)

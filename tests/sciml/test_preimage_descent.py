@@ -45,6 +45,17 @@ def test_gaussian_priors_lead_to_the_ridge_solution():
     torch.testing.assert_close(found.x.flatten(1), exact, rtol=0, atol=1e-5)
 
 
+def test_the_gradient_of_the_free_prior_is_the_jacobian_times_the_step():
+    """∇_y R(f(y)) = J (y − f(y)), of which the method makes its gradient, and J is symmetric."""
+    prior, y = toy(), normal(3, *SHAPE, seed=11).requires_grad_()
+    point = prior.prox(y)
+    (slope,) = torch.autograd.grad(point.value.sum(), y, retain_graph=True)
+    (applied,) = torch.autograd.grad(point.x, y, (y - point.x).detach())
+    torch.testing.assert_close(slope, applied, rtol=0, atol=1e-12)
+    J = torch.autograd.functional.jacobian(lambda v: prior.network(v[None])[0].flatten(), y[0].detach())[:, 0]
+    torch.testing.assert_close(J, J.mT, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("weight", [0.05, 0.4, 3.0])
 @pytest.mark.parametrize("data", [fidelity(), bent()], ids=["linear", "nonlinear"])
 def test_the_objective_falls_to_a_stationary_point(data, weight):
